@@ -1,0 +1,1 @@
+//! Scaffold of this crate.
