@@ -1,3 +1,90 @@
-//! Program.
+//! The one door: `cargo xtask` lists what it can do, `cargo xtask test` is what continuous integration runs.
+//!
+//! Nothing here is part of a product; it calls cargo, the programs of this workspace and, for the whole-system tests, the
+//! package managers of the client libraries.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people at a terminal"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a build tool works with real files and the real clock"
+)]
 
-fn main() {}
+mod codegen;
+mod fuzz;
+mod layers;
+mod local;
+mod process;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Everything that is done in this repository")]
+struct Args {
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build what is missing and run a cluster on this machine (examples/quickstart.yaml unless -f names another manifest)
+    Local {
+        /// Further arguments of `nsq-operator local`, for example `--ephemeral` or `-f FILE`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run every check and test; installs and builds what they need under target/
+    Test {
+        /// Run only these layers, in the usual order
+        #[arg(value_enum)]
+        layers: Vec<layers::Layer>,
+    },
+    /// Run the layers in the order of CI, where a layer that cannot run on this machine is a failure
+    Ci,
+    /// Check the dependency map, module edges, file sizes and other rules of the repository
+    Tidy,
+    /// Write the generated files (crds/)
+    Codegen {
+        /// Write nothing, fail if a file differs from what would be written
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run each fuzz target for a while (needs cargo-fuzz)
+    Fuzz {
+        /// Seconds for each target
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Only this target
+        target: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().task {
+        None => {
+            // The list is the answer, so it is not an error to ask without arguments.
+            Args::command()
+                .print_help()
+                .map_err(|e| format!("print the list: {e}"))
+        }
+        Some(Task::Local { args }) => local::run(&args),
+        Some(Task::Test { layers }) => layers::run(&layers, std::env::var_os("CI").is_some()),
+        Some(Task::Ci) => layers::run(&[], true),
+        Some(Task::Tidy) => tidy::run(),
+        Some(Task::Codegen { check }) => codegen::run(check),
+        Some(Task::Fuzz { seconds, target }) => fuzz::run(seconds, target.as_deref()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("error: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}

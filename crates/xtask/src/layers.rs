@@ -1,0 +1,194 @@
+//! `cargo xtask test`: the layers of checks and tests, cheap ones first, one header and one time for each.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+
+use crate::process::{self, Outcome, answers, cargo, output, target_dir};
+use crate::tools::{self, Tool};
+use crate::{codegen, local, tidy};
+
+/// One kind of check.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Layer {
+    /// rustfmt agrees
+    Format,
+    /// clippy and rustc say nothing
+    Lints,
+    /// the rules of the repository hold
+    Tidy,
+    /// every test and program compiles
+    Build,
+    /// generated files are the ones that the types print
+    Codegen,
+    /// the reference programs and client libraries of other languages are there
+    Tools,
+    /// unit tests, conformance tests of each daemon, documentation tests
+    Unit,
+    /// whole-system tests with real clients
+    E2e,
+}
+
+/// Why a layer is not green.
+enum Stop {
+    Failed(String),
+    /// It cannot run on this machine: told, and in CI a failure.
+    Cannot(String),
+}
+
+impl From<String> for Stop {
+    fn from(text: String) -> Self {
+        Self::Failed(text)
+    }
+}
+
+/// The order of CI. The end-to-end layer is last: its output closes with cargo's own summary lines.
+const ORDER: [Layer; 8] = [
+    Layer::Format,
+    Layer::Lints,
+    Layer::Tidy,
+    Layer::Build,
+    Layer::Codegen,
+    Layer::Tools,
+    Layer::Unit,
+    Layer::E2e,
+];
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Format => "format",
+            Self::Lints => "lints",
+            Self::Tidy => "tidy",
+            Self::Build => "build",
+            Self::Codegen => "codegen",
+            Self::Tools => "tools",
+            Self::Unit => "unit and conformance tests",
+            Self::E2e => "whole-system tests",
+        })
+    }
+}
+
+/// Runs the wanted layers (all, if none is named) and stops at the first that fails.
+///
+/// # Errors
+/// The layer that failed; in `strict` mode also one that cannot run on this machine.
+pub(crate) fn run(wanted: &[Layer], strict: bool) -> Outcome {
+    let start = Instant::now();
+    let mut skipped = Vec::new();
+    for layer in ORDER
+        .into_iter()
+        .filter(|l| wanted.is_empty() || wanted.contains(l))
+    {
+        println!(
+            "\n==== {layer} ({} after the start) ====",
+            seconds(start.elapsed())
+        );
+        let began = Instant::now();
+        match run_layer(layer) {
+            // Nothing follows the last layer, so that the output ends with cargo's summary of the tests.
+            Ok(()) if layer == Layer::E2e => {}
+            Ok(()) => println!("==== {layer}: ok in {} ====", seconds(began.elapsed())),
+            Err(Stop::Cannot(why)) if !strict => {
+                println!("==== {layer}: SKIPPED, {why} ====");
+                skipped.push(layer.to_string());
+            }
+            Err(Stop::Cannot(why)) => {
+                return Err(format!(
+                    "{layer} cannot run here, which CI does not accept: {why}"
+                ));
+            }
+            Err(Stop::Failed(why)) => return Err(format!("{layer}: {why}")),
+        }
+    }
+    if skipped.is_empty() {
+        Ok(())
+    } else {
+        told_at_the_end(&skipped)
+    }
+}
+
+fn told_at_the_end(skipped: &[String]) -> Outcome {
+    println!(
+        "not run on this machine: {} (each says why above)",
+        skipped.join(", ")
+    );
+    Ok(())
+}
+
+fn run_layer(layer: Layer) -> Result<(), Stop> {
+    match layer {
+        Layer::Format => {
+            component("fmt", "rustfmt")?;
+            process::run(cargo().args(["fmt", "--all", "--check"]))?;
+        }
+        Layer::Lints => {
+            component("clippy", "clippy")?;
+            process::run(cargo().args([
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ]))?;
+        }
+        Layer::Tidy => tidy::run()?,
+        Layer::Build => build()?,
+        Layer::Codegen => codegen::run(true)?,
+        Layer::Tools => {
+            tools::programs_present().map_err(Stop::Cannot)?;
+            for tool in Tool::ALL {
+                tool.install()?;
+            }
+        }
+        Layer::Unit => {
+            tests(cargo().args(["test", "--workspace", "--exclude", "nsq-e2e", "--locked"]))?;
+        }
+        Layer::E2e => {
+            tools::programs_present().map_err(Stop::Cannot)?;
+            // Selected by name and not by package, so that cargo does not build the dependencies once more with fewer features.
+            tests(cargo().args(["test", "--workspace", "--locked", "--test", "e2e_*"]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds test binaries and the programs that they start, in the profile of the tests.
+fn build() -> Outcome {
+    process::run(cargo().args(["build", "--workspace", "--bins", "--tests", "--locked"]))?;
+    for program in local::PROGRAMS {
+        let path = target_dir().join("debug").join(program);
+        if !path.is_file() {
+            return Err(format!("{} was not built", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Tells the tests where the programs are: ours, and those of other languages.
+fn tests(command: &mut std::process::Command) -> Outcome {
+    command
+        .env("NSQ_BIN_DIR", target_dir().join("debug"))
+        .env("NSQ_TEST_TOOLS", tools::folder());
+    process::run(command)
+}
+
+/// A part of the toolchain: there, or installed by rustup.
+fn component(subcommand: &str, name: &str) -> Result<(), Stop> {
+    if output(cargo().args([subcommand, "--version"])).is_ok() {
+        return Ok(());
+    }
+    if !answers("rustup", "--version") {
+        return Err(Stop::Cannot(format!(
+            "{name} is missing and there is no rustup to install it"
+        )));
+    }
+    process::run(process::command("rustup").args(["component", "add", name])).map_err(Stop::Failed)
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}

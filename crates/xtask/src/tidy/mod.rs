@@ -1,0 +1,60 @@
+//! `cargo xtask tidy`: rules of the repository that no compiler checks.
+//!
+//! - [`crates`]: which package may depend on which (the map of docs/architecture.md), read from cargo's metadata.
+//! - [`modules`]: which module may name which path, inside the packages; [`paths`] finds the paths that a file names.
+//! - [`text`]: file sizes, white space, left-over markers, allowances without a reason.
+
+mod crates;
+mod modules;
+mod paths;
+mod text;
+
+use std::fs;
+
+use crate::process::{Outcome, cargo, command, output, root};
+
+/// Checks everything and lists every violation, not only the first.
+///
+/// # Errors
+/// The number of violations, after they were printed; or git or cargo did not answer.
+pub(crate) fn run() -> Outcome {
+    let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let mut violations = crates::check(&crates::parse(&metadata)?);
+    let mut warnings = Vec::new();
+
+    // Files that git would commit: tracked ones and new ones that are not ignored.
+    let listed = output(command("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]))?;
+    for path in listed.lines() {
+        // A file of another encoding is an image or an archive: no rule here is about it. A deleted one is still listed.
+        let Ok(content) = fs::read_to_string(root().join(path)) else {
+            continue;
+        };
+        let findings = text::check(path, &content);
+        violations.extend(findings.refused);
+        warnings.extend(findings.noted);
+        if path.ends_with(".rs") {
+            violations.extend(modules::check(path, &content));
+        }
+        if path.ends_with("Cargo.toml") {
+            violations.extend(crates::check_manifest(path, &content));
+        }
+    }
+
+    for line in &warnings {
+        println!("note: {line}");
+    }
+    for line in &violations {
+        println!("refused: {line}");
+    }
+    println!(
+        "tidy: {} files, {} refused, {} noted",
+        listed.lines().count(),
+        violations.len(),
+        warnings.len()
+    );
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} violations of the rules above", violations.len()))
+    }
+}

@@ -1,0 +1,124 @@
+//! What the whole-system tests need from other languages, installed under `target/test-tools` by each language's own package
+//! manager, from the pinned lists in `crates/e2e`. A tool is installed once and again when its list changes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::process::{Outcome, answers, command, root, run, target_dir};
+
+/// One thing to install.
+#[derive(Clone, Copy)]
+pub(crate) enum Tool {
+    /// nsqd, nsqlookupd and the programs of Go NSQ v1.3.0
+    Reference,
+    /// the go-nsq test client
+    GoNsq,
+    /// pynsq in an environment of its own
+    Pynsq,
+    /// nsqjs in a folder of its own
+    Nsqjs,
+}
+
+/// Where the tools are.
+pub(crate) fn folder() -> PathBuf {
+    target_dir().join("test-tools")
+}
+
+/// Every program that installing needs.
+///
+/// # Errors
+/// The list of those that are missing.
+pub(crate) fn programs_present() -> Result<(), String> {
+    let needed = [
+        ("go", "version"),
+        ("python3", "--version"),
+        ("node", "--version"),
+        ("npm", "--version"),
+    ];
+    let missing: Vec<&str> = needed
+        .iter()
+        .filter(|(name, arg)| !answers(name, arg))
+        .map(|(name, _)| *name)
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("not installed: {}", missing.join(", ")))
+    }
+}
+
+impl Tool {
+    pub(crate) const ALL: [Self; 4] = [Self::Reference, Self::GoNsq, Self::Pynsq, Self::Nsqjs];
+
+    /// Folder with the pinned list, and the files whose change means installing again.
+    fn source(self) -> (PathBuf, &'static [&'static str]) {
+        let e2e = root().join("crates/e2e");
+        match self {
+            Self::Reference => (e2e.join("reference"), &["go.mod", "go.sum"]),
+            Self::GoNsq => (e2e.join("clients/go-nsq"), &["go.mod", "go.sum", "main.go"]),
+            Self::Pynsq => (e2e.join("clients/pynsq"), &["requirements.txt"]),
+            Self::Nsqjs => (e2e.join("clients/nsqjs"), &["package.json", "package-lock.json"]),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Reference => "go-nsq-daemons",
+            Self::GoNsq => "go-nsq",
+            Self::Pynsq => "pynsq",
+            Self::Nsqjs => "nsqjs",
+        }
+    }
+
+    /// Installs unless the same list was installed before.
+    ///
+    /// # Errors
+    /// The package manager failed, or a file could not be read or written.
+    pub(crate) fn install(self) -> Outcome {
+        let (source, inputs) = self.source();
+        let target = folder().join(self.name());
+        let stamp = target.join(".installed");
+        let wanted = contents(&source, inputs)?;
+        if fs::read_to_string(&stamp).is_ok_and(|had| had == wanted) {
+            println!("{} is installed", self.name());
+            return Ok(());
+        }
+        fs::create_dir_all(&target).map_err(|e| format!("create {}: {e}", target.display()))?;
+        self.fill(&source, &target)?;
+        fs::write(&stamp, wanted).map_err(|e| format!("write {}: {e}", stamp.display()))
+    }
+
+    fn fill(self, source: &Path, target: &Path) -> Outcome {
+        let out = format!("{}/", target.display());
+        match self {
+            Self::Reference => run(command("go")
+                .current_dir(source)
+                .args(["build", "-o", &out, "tool"])),
+            Self::GoNsq => run(command("go").current_dir(source).args(["build", "-o", &out, "."])),
+            Self::Pynsq => {
+                run(command("python3").args(["-m", "venv", &out]))?;
+                let pip = target.join("bin/pip").to_string_lossy().into_owned();
+                let list = source.join("requirements.txt").to_string_lossy().into_owned();
+                run(command(&pip).args(["install", "--disable-pip-version-check", "-q", "-r", &list]))
+            }
+            Self::Nsqjs => {
+                for file in ["package.json", "package-lock.json"] {
+                    fs::copy(source.join(file), target.join(file))
+                        .map_err(|e| format!("copy {file}: {e}"))?;
+                }
+                run(command("npm")
+                    .current_dir(target)
+                    .args(["ci", "--no-audit", "--no-fund", "--omit=dev"]))
+            }
+        }
+    }
+}
+
+fn contents(folder: &Path, files: &[&str]) -> Result<String, String> {
+    let mut all = String::new();
+    for file in files {
+        let path = folder.join(file);
+        all.push_str(&fs::read_to_string(&path).map_err(|e| format!("read {}: {e}", path.display()))?);
+    }
+    Ok(all)
+}
