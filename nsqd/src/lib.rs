@@ -1,1 +1,5 @@
-//! Scaffold of this crate.
+//! nsqd.
+pub mod block;
+pub mod channel;
+pub mod message_id;
+pub mod wheel;
