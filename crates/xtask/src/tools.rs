@@ -55,7 +55,10 @@ impl Tool {
         let e2e = root().join("crates/e2e");
         match self {
             Self::Reference => (e2e.join("reference"), &["go.mod", "go.sum"]),
-            Self::GoNsq => (e2e.join("clients/go-nsq"), &["go.mod", "go.sum", "main.go"]),
+            Self::GoNsq => (
+                e2e.join("clients/go-nsq"),
+                &["go.mod", "go.sum", "main.go", "scenarios.go"],
+            ),
             Self::Pynsq => (e2e.join("clients/pynsq"), &["requirements.txt"]),
             Self::Nsqjs => (e2e.join("clients/nsqjs"), &["package.json", "package-lock.json"]),
         }
