@@ -1,0 +1,278 @@
+//! The table of endpoints and the reference's rules around it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::BoxFuture;
+use hyper::header::{ALLOW, LOCATION};
+use hyper::{Method, StatusCode};
+use tokio::time::Instant;
+
+use super::path::{Params, Pattern, clean, decode, encode_path};
+use super::reply::{Failure, Reply};
+use super::request::Request;
+use crate::duration;
+
+/// Bytes of a request body that are read and forgotten for endpoints that have no use for one.
+const MAX_IGNORED_BODY: u64 = 1 << 20;
+
+type Outcome = Result<Reply, Failure>;
+type Handler<S> = Box<dyn Fn(Arc<S>, Request) -> BoxFuture<'static, Outcome> + Send + Sync>;
+
+/// How the answers of a route look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `X-NSQ-Content-Type` on every answer, errors as JSON.
+    V1,
+    /// Neither; errors as bare text.
+    Plain,
+}
+
+/// How a request to a route is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Info,
+    Debug,
+    Never,
+}
+
+/// One endpoint: a method and a canonical path.
+pub struct Route<S> {
+    method: Method,
+    path: &'static str,
+    kind: Kind,
+    access: Access,
+    reads_body: bool,
+    handler: Handler<S>,
+}
+
+impl<S: Send + Sync + 'static> Route<S> {
+    /// An endpoint with V1 answers. `path` may have `:name` segments and end in `*name`.
+    pub fn v1<F, R>(method: Method, path: &'static str, handler: F) -> Self
+    where
+        F: Fn(Arc<S>, Request) -> R + Send + Sync + 'static,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        let handler: Handler<S> = Box::new(move |state, request| Box::pin(handler(state, request)));
+        Self {
+            method,
+            path,
+            kind: Kind::V1,
+            access: Access::Info,
+            reads_body: false,
+            handler,
+        }
+    }
+
+    /// An endpoint with plain answers.
+    pub fn plain<F, R>(method: Method, path: &'static str, handler: F) -> Self
+    where
+        F: Fn(Arc<S>, Request) -> R + Send + Sync + 'static,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        Self {
+            kind: Kind::Plain,
+            ..Self::v1(method, path, handler)
+        }
+    }
+
+    /// The handler reads the body. Of all other routes the body is read and ignored before the handler runs.
+    #[must_use]
+    pub fn reads_body(self) -> Self {
+        Self {
+            reads_body: true,
+            ..self
+        }
+    }
+
+    /// Requests are logged at DEBUG instead of INFO.
+    #[must_use]
+    pub fn logged_at_debug(self) -> Self {
+        Self {
+            access: Access::Debug,
+            ..self
+        }
+    }
+
+    /// Requests are not logged.
+    #[must_use]
+    pub fn not_logged(self) -> Self {
+        Self {
+            access: Access::Never,
+            ..self
+        }
+    }
+}
+
+/// All endpoints of one listener over a shared state.
+pub struct Router<S> {
+    state: Arc<S>,
+    base: String,
+    routes: Vec<(Pattern, Route<S>)>,
+}
+
+impl<S: Send + Sync + 'static> Router<S> {
+    /// A router without endpoints.
+    #[must_use]
+    pub fn new(state: Arc<S>) -> Self {
+        Self {
+            state,
+            base: String::new(),
+            routes: Vec::new(),
+        }
+    }
+
+    /// Puts `base` (such as `/nsq`; empty for none) before the path of every route that is added afterwards.
+    #[must_use]
+    pub fn base(mut self, base: &str) -> Self {
+        base.trim_end_matches('/').clone_into(&mut self.base);
+        self
+    }
+
+    /// Adds an endpoint. Of two that match, the first added answers.
+    #[must_use]
+    pub fn route(mut self, route: Route<S>) -> Self {
+        let pattern = Pattern::new(format!("{}{}", self.base, route.path));
+        self.routes.push((pattern, route));
+        self
+    }
+
+    /// Answers one request.
+    pub(super) async fn call(&self, mut request: Request) -> Reply {
+        let started = Instant::now();
+        let Some(path) = decode(&request.path, false).map(std::borrow::Cow::into_owned) else {
+            return Reply::text("400 Bad Request")
+                .status(StatusCode::BAD_REQUEST)
+                .closing();
+        };
+        let line = access_line(&request);
+        let (reply, access) = match self.find(&request.method, &path) {
+            Found::Route(route, params) => {
+                request.path = path;
+                request.params = params;
+                (self.run(route, request).await, route.access)
+            }
+            Found::Redirect(to) => (redirect(&request, &to), Access::Never),
+            Found::Options(allow) => (Reply::empty().header(ALLOW, &allow), Access::Never),
+            Found::WrongMethod(allow) => {
+                let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED");
+                (
+                    failure.into_reply(Kind::V1).marked_v1().header(ALLOW, &allow),
+                    Access::Info,
+                )
+            }
+            Found::Nothing => (
+                Failure::not_found("NOT_FOUND").into_reply(Kind::V1).marked_v1(),
+                Access::Info,
+            ),
+        };
+        log_access(access, reply.code(), &line, started);
+        reply
+    }
+
+    async fn run(&self, route: &Route<S>, mut request: Request) -> Reply {
+        if !route.reads_body {
+            request.body.discard(MAX_IGNORED_BODY).await;
+        }
+        let finished = request.body.finished();
+        let outcome = (route.handler)(Arc::clone(&self.state), request).await;
+        let mut reply = outcome.unwrap_or_else(|failure| failure.into_reply(route.kind));
+        if route.kind == Kind::V1 {
+            reply = reply.marked_v1();
+        }
+        if finished.load(Ordering::Relaxed) {
+            reply
+        } else {
+            reply.closing()
+        }
+    }
+
+    fn find(&self, method: &Method, path: &str) -> Found<'_, S> {
+        let of_method = || self.routes.iter().filter(|(_, route)| route.method == *method);
+        if let Some((route, params)) =
+            of_method().find_map(|(pattern, route)| pattern.matches(path).map(|params| (route, params)))
+        {
+            return Found::Route(route, params);
+        }
+        if path != "/" && path != "*" {
+            let cleaned = clean(path);
+            if let Some(to) = of_method().find_map(|(pattern, _)| pattern.canonical(&cleaned)) {
+                return Found::Redirect(to);
+            }
+        }
+        match (self.allowed(path), *method == Method::OPTIONS) {
+            (None, _) => Found::Nothing,
+            (Some(allow), true) => Found::Options(allow),
+            (Some(allow), false) => Found::WrongMethod(allow),
+        }
+    }
+
+    /// The methods of a path plus OPTIONS, sorted; none if no route has this path. `*` stands for all paths.
+    fn allowed(&self, path: &str) -> Option<String> {
+        let mut methods: Vec<&str> = self
+            .routes
+            .iter()
+            .filter(|(pattern, _)| path == "*" || pattern.matches(path).is_some())
+            .map(|(_, route)| route.method.as_str())
+            .collect();
+        if methods.is_empty() {
+            return None;
+        }
+        methods.push("OPTIONS");
+        methods.sort_unstable();
+        methods.dedup();
+        Some(methods.join(", "))
+    }
+}
+
+impl<S> fmt::Debug for Router<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let routes = self.routes.iter().map(|(_, route)| (&route.method, route.path));
+        f.debug_list().entries(routes).finish()
+    }
+}
+
+enum Found<'a, S> {
+    Route(&'a Route<S>, Params),
+    Redirect(String),
+    Options(String),
+    WrongMethod(String),
+    Nothing,
+}
+
+fn redirect(request: &Request, to: &str) -> Reply {
+    let status = match request.method {
+        Method::GET => StatusCode::MOVED_PERMANENTLY,
+        _ => StatusCode::TEMPORARY_REDIRECT,
+    };
+    let mut location = encode_path(to);
+    if !request.raw_query.is_empty() {
+        location.push('?');
+        location.push_str(&request.raw_query);
+    }
+    // the body is not read here; closing is only needed when there is one
+    let reply = Reply::empty().status(status).header(LOCATION, &location);
+    if request.body.finished().load(Ordering::Relaxed) {
+        reply
+    } else {
+        reply.closing()
+    }
+}
+
+fn access_line(request: &Request) -> String {
+    let mark = if request.raw_query.is_empty() { "" } else { "?" };
+    format!(
+        "{} {}{mark}{} ({})",
+        request.method, request.path, request.raw_query, request.peer
+    )
+}
+
+fn log_access(access: Access, status: StatusCode, line: &str, started: Instant) {
+    let took = || duration::print(i64::try_from(started.elapsed().as_nanos()).unwrap_or(i64::MAX));
+    match access {
+        Access::Info => tracing::info!("{} {line} {}", status.as_u16(), took()),
+        Access::Debug => tracing::debug!("{} {line} {}", status.as_u16(), took()),
+        Access::Never => {}
+    }
+}
