@@ -71,6 +71,8 @@ pub struct DiskQueue {
     torn: bool,
     /// The write file has unsynced bytes.
     data_dirty: bool,
+    /// A former write file whose records nobody has synced since a crash.
+    salvaged: Option<u64>,
     /// The directory entry of the write file may not survive a power cut.
     entry_dirty: bool,
     /// The directory has unsynced changes.

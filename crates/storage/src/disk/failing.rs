@@ -56,6 +56,12 @@ impl FailureSwitch {
         self.state.broken.store(broken, Ordering::SeqCst);
     }
 
+    /// Lets every operation succeed again.
+    pub fn heal(&self) {
+        self.state.fail_at.store(NEVER, Ordering::SeqCst);
+        self.state.broken.store(false, Ordering::SeqCst);
+    }
+
     /// Operations seen so far, failed ones included.
     #[must_use]
     pub fn operations(&self) -> u64 {

@@ -18,14 +18,15 @@ pub struct MemoryDisk {
 
 #[derive(Debug, Default)]
 struct State {
-    inodes: BTreeMap<u64, Inode>,
-    next_inode: u64,
-    entries: BTreeMap<PathBuf, u64>,
-    synced_entries: BTreeMap<PathBuf, u64>,
+    entries: BTreeMap<PathBuf, Shared>,
+    synced_entries: BTreeMap<PathBuf, Shared>,
     locks: BTreeSet<PathBuf>,
     cuts: u64,
     capacity: Option<u64>,
 }
+
+/// A file lives as long as an entry or an open handle needs it.
+type Shared = Arc<Mutex<Inode>>;
 
 #[derive(Debug, Default)]
 struct Inode {
@@ -56,28 +57,22 @@ impl Inode {
 }
 
 impl State {
-    fn used(&self) -> u64 {
-        self.entries
-            .values()
-            .filter_map(|id| self.inodes.get(id))
-            .map(|inode| inode.bytes.len() as u64)
-            .sum()
-    }
-
     fn free(&self) -> u64 {
-        self.capacity
-            .map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used()))
-    }
-
-    fn forget_unreachable(&mut self) {
-        let reachable: BTreeSet<u64> = self
+        let Some(capacity) = self.capacity else {
+            return u64::MAX;
+        };
+        let used = self
             .entries
             .values()
-            .chain(self.synced_entries.values())
-            .copied()
-            .collect();
-        self.inodes.retain(|id, _| reachable.contains(id));
+            .map(|inode| lock(inode).bytes.len() as u64)
+            .sum();
+        capacity.saturating_sub(used)
     }
+}
+
+/// A panicking test must not hide its own reason behind a poisoned lock. Order: state, then one inode.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MemoryDisk {
@@ -102,53 +97,49 @@ impl MemoryDisk {
     pub fn power_cut_keeping(&self, mut kept: impl FnMut(usize) -> usize) {
         let mut state = self.state();
         state.entries = state.synced_entries.clone();
-        for inode in state.inodes.values_mut() {
+        for inode in state.entries.values() {
+            let mut inode = lock(inode);
             let unsynced = inode.bytes.len().saturating_sub(inode.same);
             inode.cut(kept(unsynced));
         }
         state.locks.clear();
         state.cuts = state.cuts.saturating_add(1);
-        state.forget_unreachable();
     }
 
     /// Puts a file in place as if it had always been there.
     pub fn put(&self, path: &Path, content: &[u8]) {
         let mut state = self.state();
-        let id = state.next_inode;
-        state.next_inode = id.saturating_add(1);
         let inode = Inode {
             bytes: content.to_vec(),
             synced: content.to_vec(),
             same: content.len(),
         };
-        state.inodes.insert(id, inode);
-        state.entries.insert(path.to_owned(), id);
-        state.synced_entries.insert(path.to_owned(), id);
+        let inode = Arc::new(Mutex::new(inode));
+        state.entries.insert(path.to_owned(), Arc::clone(&inode));
+        state.synced_entries.insert(path.to_owned(), inode);
     }
 
     /// All files with their content, in order of their paths.
     #[must_use]
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.state();
-        let content = |id| state.inodes.get(id).map(|inode| inode.bytes.clone());
         state
             .entries
             .iter()
-            .filter_map(|(path, id)| Some((path.clone(), content(id)?)))
+            .map(|(path, inode)| (path.clone(), lock(inode).bytes.clone()))
             .collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panicking test must not hide its own reason behind a poisoned lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn open(&self, call: &'static str, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let state = self.state();
-        let id = *state.entries.get(path).ok_or_else(|| missing(call, path))?;
+        let inode = Arc::clone(state.entries.get(path).ok_or_else(|| missing(call, path))?);
         Ok(Box::new(MemoryFile {
             disk: self.clone(),
-            id,
+            inode,
             cuts: state.cuts,
             path: path.to_owned(),
         }))
@@ -164,20 +155,19 @@ fn missing(call: &'static str, path: &Path) -> io::Error {
 #[derive(Debug)]
 struct MemoryFile {
     disk: MemoryDisk,
-    id: u64,
+    inode: Shared,
     cuts: u64,
     path: PathBuf,
 }
 
 impl MemoryFile {
     fn with<T>(&self, work: impl FnOnce(&mut Inode, u64) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.disk.state();
+        let state = self.disk.state();
         if state.cuts != self.cuts {
             return Err(at("use", &self.path)(io::Error::other("the power was cut")));
         }
         let free = state.free();
-        let inode = state.inodes.entry(self.id).or_default();
-        work(inode, free).map_err(at("use", &self.path))
+        work(&mut lock(&self.inode), free).map_err(at("use", &self.path))
     }
 }
 
@@ -250,10 +240,7 @@ impl Disk for MemoryDisk {
             if state.entries.contains_key(path) {
                 return Err(at("open", path)(ErrorKind::AlreadyExists.into()));
             }
-            let id = state.next_inode;
-            state.next_inode = id.saturating_add(1);
-            state.inodes.insert(id, Inode::default());
-            state.entries.insert(path.to_owned(), id);
+            state.entries.insert(path.to_owned(), Shared::default());
         }
         self.open("open", path)
     }
@@ -268,17 +255,19 @@ impl Disk for MemoryDisk {
 
     fn len(&self, path: &Path) -> io::Result<Option<u64>> {
         let state = self.state();
-        let inode = state.entries.get(path).and_then(|id| state.inodes.get(id));
-        Ok(inode.map(|inode| inode.bytes.len() as u64))
+        Ok(state
+            .entries
+            .get(path)
+            .map(|inode| lock(inode).bytes.len() as u64))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
-        let id = state
+        let inode = state
             .entries
             .remove(from)
             .ok_or_else(|| missing("rename", from))?;
-        state.entries.insert(to.to_owned(), id);
+        state.entries.insert(to.to_owned(), inode);
         Ok(())
     }
 
@@ -306,7 +295,7 @@ impl Disk for MemoryDisk {
             .filter(|(path, _)| path.parent() == Some(dir));
         state
             .synced_entries
-            .extend(inside.map(|(path, id)| (path.clone(), *id)));
+            .extend(inside.map(|(path, inode)| (path.clone(), Arc::clone(inode))));
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! The operating system's files.
 
+#![allow(clippy::disallowed_methods, reason = "this is the real disk behind the seam")]
+
 use super::{Disk, DiskFile, Lock, LockError, LockGuard, at};
 use rustix::fs::{FlockOperation, flock, statvfs};
 use std::ffi::OsString;

@@ -20,13 +20,11 @@ impl DiskQueue {
         self.saved = None;
         self.dir_dirty = true;
         self.forget(Position { file: end, offset: 0 });
-        let mut first_error = self.sync_dir();
+        let mut result = Ok(());
         for file in files {
-            let removed = ignore_missing(self.disk.remove(&self.files.data(file)));
-            self.dir_dirty = true;
-            first_error = first_error.and(removed);
+            result = result.and(ignore_missing(self.disk.remove(&self.files.data(file))));
         }
-        first_error
+        result.and(self.sync_dir())
     }
 
     /// Ends the queue and removes its files.
@@ -46,6 +44,7 @@ impl DiskQueue {
         self.lengths.clear();
         self.bad.clear();
         self.passed.clear();
+        self.salvaged = None;
         self.unsynced = 0;
     }
 }

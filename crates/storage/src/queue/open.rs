@@ -41,6 +41,7 @@ impl DiskQueue {
             writer: None,
             torn: false,
             data_dirty: false,
+            salvaged: None,
             entry_dirty: false,
             dir_dirty: true,
             saved: None,
@@ -72,13 +73,15 @@ impl DiskQueue {
             return Ok(());
         }
         self.ahead = self.read;
+        self.lengths = self.lengths.split_off(&self.read.file);
         let recorded = meta.depth.max(0).unsigned_abs();
         self.depth = recorded
             .saturating_add(counted)
             .saturating_sub(meta.depth.min(0).unsigned_abs());
         for file in self.files_between(self.read.file, self.write.file)? {
             if let Some(length) = self.disk.len(&self.files.data(file))? {
-                self.lengths.insert(file, length);
+                // What was found out about the former write file stays.
+                self.lengths.entry(file).or_insert(length);
             }
         }
         self.find_leftovers()?;
@@ -103,18 +106,16 @@ impl DiskQueue {
                 } else {
                     position
                 };
-                let counted = count_records(handle.as_ref(), from, length, self.record_lengths())?;
+                let (counted, end) = count_records(handle.as_ref(), from, length, self.record_lengths())?;
                 self.warnings.push(WarningKind::StaleMeta {
                     file,
                     position,
                     length,
                     counted,
                 });
-                if counted == 0 && self.read == self.write {
-                    // Only the begin of a record that nobody was told is safe.
-                    self.passed.push(Passed { file, bad: true });
-                    self.read = next;
-                }
+                self.lengths.insert(file, end);
+                self.salvaged = Some(file);
+                self.unsynced = counted.max(1);
                 self.start_write_file(next);
                 Ok(counted)
             }

@@ -257,19 +257,39 @@ impl DiskQueue {
     /// Keeps the depth true where the files tell it: at the end it is what was read ahead, before it more than that.
     pub(super) fn settle(&mut self) {
         let pending = self.pending.len() as u64;
-        let is = if self.ahead >= self.write {
-            pending
-        } else if self.depth <= pending {
+        let mut is = self.depth;
+        if self.ahead < self.write && self.depth <= pending {
             // If it cannot be counted now, one more keeps the reader going.
-            pending.saturating_add(self.count_unread().unwrap_or(1).max(1))
-        } else {
-            return;
-        };
+            let unread = self.count_unread().unwrap_or(1);
+            is = pending.saturating_add(unread);
+            if unread == 0 {
+                self.skip_rest();
+            }
+        }
+        if self.ahead >= self.write {
+            is = pending;
+        }
         if self.depth != is {
-            let was = i64::try_from(self.depth).unwrap_or(i64::MAX);
-            self.warnings.push(WarningKind::DepthCorrected { was, is });
+            self.warnings
+                .push(WarningKind::DepthCorrected { was: self.depth, is });
             self.depth = is;
             self.unsynced = self.unsynced.saturating_add(1);
+        }
+    }
+
+    /// Goes to the end where no record is left before it, so that junk does not look like something to read.
+    fn skip_rest(&mut self) {
+        while self.ahead < self.write {
+            let Position { file, offset } = self.ahead;
+            let Ok(length) = self.disk.len(&self.files.data(file)) else {
+                break;
+            };
+            let whole = file < self.write.file && offset > 0 && !self.bad.contains(&file);
+            if whole && length == Some(offset) {
+                self.skip_to(self.ahead.next_file());
+            } else {
+                self.skip_unreadable("no whole record from here on".to_owned());
+            }
         }
     }
 
@@ -292,7 +312,8 @@ impl DiskQueue {
             } else {
                 handle.len()?
             };
-            count = count.saturating_add(count_records(handle.as_ref(), from, to, self.record_lengths())?);
+            let (records, _) = count_records(handle.as_ref(), from, to, self.record_lengths())?;
+            count = count.saturating_add(records);
         }
         Ok(count)
     }
@@ -319,8 +340,14 @@ fn fill(handle: &dyn DiskFile, offset: u64, count: usize, out: &mut Vec<u8>) -> 
 /// Bytes read at once when counting.
 const COUNT_CHUNK: usize = 256 * 1024;
 
-/// Counts the whole records from `from` on that end at or before `to`; stops at the first place that is none.
-pub(super) fn count_records(handle: &dyn DiskFile, from: u64, to: u64, lengths: Lengths) -> Result<u64> {
+/// Counts the whole records from `from` on that end at or before `to`, up to the first place that is none; returns
+/// their number and where the last one ends.
+pub(super) fn count_records(
+    handle: &dyn DiskFile,
+    from: u64,
+    to: u64,
+    lengths: Lengths,
+) -> Result<(u64, u64)> {
     let mut chunk = Vec::new();
     let (mut chunk_at, mut place, mut count) = (from, from, 0_u64);
     loop {
@@ -334,12 +361,13 @@ pub(super) fn count_records(handle: &dyn DiskFile, from: u64, to: u64, lengths: 
             rest = &chunk;
         }
         let Head::Record(size) = lengths.head(rest) else {
-            return Ok(count);
+            return Ok((count, place));
         };
-        place = place.saturating_add(size as u64);
-        if place > to {
-            return Ok(count);
+        let end = place.saturating_add(size as u64);
+        if end > to {
+            return Ok((count, place));
         }
+        place = end;
         count = count.saturating_add(1);
     }
 }

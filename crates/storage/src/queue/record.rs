@@ -105,7 +105,7 @@ fn invalid(text: &'static str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::arithmetic_side_effects, reason = "small numbers")]
     use super::*;
 
     const LENGTHS: Lengths = Lengths { min: 1, max: 10 };

@@ -12,7 +12,9 @@ impl DiskQueue {
         self.unsynced > 0 || !self.passed.is_empty()
     }
 
-    /// Makes appended records and the read position survive a power cut, then removes the files that were read.
+    /// Makes appended records survive a power cut, and the read position survive the end of the process; then removes
+    /// the files that were read. After a power cut the read position may be an older one, and records come again: the
+    /// renamed meta file is not worth a sync of the directory each time.
     ///
     /// # Errors
     /// Those of the disk; [`Self::needs_sync`] then stays true. A file that cannot be removed is only a warning.
@@ -53,6 +55,13 @@ impl DiskQueue {
     }
 
     pub(super) fn sync_data(&mut self) -> Result<()> {
+        if let Some(file) = self.salvaged {
+            match self.disk.open_append(&self.files.data(file)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                opened => opened?.fdatasync()?,
+            }
+            self.salvaged = None;
+        }
         if self.data_dirty {
             match &self.writer {
                 Some(writer) => writer.fdatasync()?,

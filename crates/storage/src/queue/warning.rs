@@ -51,7 +51,7 @@ pub enum WarningKind {
     /// A data file nobody knew stood where a new one had to be created; it was set aside as `.bad`.
     FoundUnknownFile { file: u64 },
     /// The count of records was wrong at the end of the queue, or records remained beyond it; it is right now.
-    DepthCorrected { was: i64, is: u64 },
+    DepthCorrected { was: u64, is: u64 },
     /// A sync that was due failed; it is tried again with the next one.
     SyncFailed { error: String },
     /// A file that is not needed any more could not be removed.
@@ -131,11 +131,12 @@ impl Display for Warning {
                     "saving unknown file {name}.diskqueue.{file:06}.dat as {name}.diskqueue.{file:06}.dat.bad"
                 )
             }
-            WarningKind::DepthCorrected { was, is: 0 } if *was > 0 => {
-                write!(f, "positive depth at tail ({was}), data loss, resetting 0...")
+            WarningKind::DepthCorrected { was, is } if was > is => {
+                let lost = was.saturating_sub(*is);
+                write!(f, "positive depth at tail ({lost}), data loss, resetting {is}...")
             }
             WarningKind::DepthCorrected { was, is } => {
-                write!(f, "wrong depth ({was}), metadata corruption, resetting {is}...")
+                write!(f, "depth too low ({was}), metadata corruption, resetting {is}...")
             }
             WarningKind::SyncFailed { error } => write!(f, "failed to sync - {error}"),
             WarningKind::RemoveFailed { file, error } => {

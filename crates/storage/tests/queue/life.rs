@@ -4,7 +4,7 @@ use crate::support::{
     DIR, OPTIONS, append, batch, content, drain, files, meta, numbers, open_clean, open_with, path, read,
     record,
 };
-use nsq_storage::{DiskQueue, MemoryDisk, QueueOptions, RealDisk};
+use nsq_storage::{Disk, DiskQueue, MemoryDisk, QueueOptions, RealDisk};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -237,11 +237,13 @@ fn real_files_have_mode_0600_and_survive_reopening() {
     assert_eq!(read(&mut queue, 4), [0, 1, 2, 3]);
     queue.consume(4).unwrap();
     queue.close().unwrap();
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(dir.path()).unwrap() {
-        let entry = entry.unwrap();
-        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        names.push(entry.file_name().into_string().unwrap());
+    let mut names: Vec<String> = Vec::new();
+    for name in disk.list(dir.path()).unwrap() {
+        assert_eq!(
+            dir.path().join(&name).metadata().unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        names.push(name.into_string().unwrap());
     }
     names.sort();
     let expected = ["000001.dat", "000002.dat", "000003.dat", "meta.dat"];

@@ -1,6 +1,9 @@
 //! A disk queue from outside: with a disk that works, with damaged files, with a disk that fails.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "a test may end that way, also in its helpers")]
 
+mod failures;
 mod life;
+mod model;
+mod recovery;
 mod support;
