@@ -1,0 +1,249 @@
+//! One TCP connection to an nsqd: frames in, commands out.
+
+use bytes::{Buf, Bytes, BytesMut};
+use nsq_protocol::MessageId;
+use nsq_protocol::message::Message as Layout;
+use nsq_protocol::v2::{FrameType, HEARTBEAT, MAGIC, decode_frame, encode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::{Config, Error};
+
+/// First size of the read buffer; it grows to one frame, which `max_frame_bytes` bounds.
+const READ_BUFFER_BYTES: usize = 16 << 10;
+
+/// What an nsqd sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// To be answered with [`Connection::nop`].
+    Heartbeat,
+    /// `OK`, `CLOSE_WAIT` or a JSON document.
+    Response(Bytes),
+    /// `CODE description`.
+    Error(String),
+    /// A delivery.
+    Message(Message),
+}
+
+/// One delivered message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// When the daemon accepted it, nanoseconds since 1970.
+    pub timestamp: i64,
+    /// Deliveries so far, this one included.
+    pub attempts: u16,
+    /// Names it in `FIN`, `REQ` and `TOUCH` on the connection that delivered it.
+    pub id: MessageId,
+    /// What was published.
+    pub body: Bytes,
+}
+
+/// What the daemon agreed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Largest RDY count.
+    pub max_rdy_count: u32,
+    /// Version of the daemon, for example `1.3.0`.
+    pub version: String,
+}
+
+/// A connection after its `IDENTIFY`. It has no task: whoever owns it reads it, and answers heartbeats.
+#[derive(Debug)]
+pub struct Connection {
+    address: String,
+    stream: TcpStream,
+    buffer: BytesMut,
+    max_frame_bytes: u32,
+    negotiated: Negotiated,
+}
+
+impl Connection {
+    /// Connects to `host:port`, sends the magic and `IDENTIFY`, and waits for the answer.
+    ///
+    /// # Errors
+    /// No connection or no answer within the limits of `config`, or the daemon refused the introduction.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the dialer of clients; it has a time limit"
+    )]
+    pub async fn connect(address: &str, config: &Config) -> Result<Self, Error> {
+        let failed = |source| Error::Connect {
+            address: address.to_owned(),
+            source,
+        };
+        let stream = timeout(config.connect_timeout, TcpStream::connect(address))
+            .await
+            .map_err(|_| failed(std::io::ErrorKind::TimedOut.into()))?
+            .map_err(failed)?;
+        // Commands are small and each waits for an answer: Nagle's delay would be added to every one.
+        stream.set_nodelay(true).map_err(failed)?;
+        let mut connection = Self {
+            address: address.to_owned(),
+            stream,
+            buffer: BytesMut::with_capacity(READ_BUFFER_BYTES),
+            max_frame_bytes: config.max_frame_bytes,
+            negotiated: Negotiated {
+                max_rdy_count: 0,
+                version: String::new(),
+            },
+        };
+        timeout(config.command_timeout, connection.introduce(config))
+            .await
+            .map_err(|_| Error::TimedOut {
+                address: address.to_owned(),
+                asked: "IDENTIFY",
+                limit: config.command_timeout,
+            })??;
+        Ok(connection)
+    }
+
+    async fn introduce(&mut self, config: &Config) -> Result<(), Error> {
+        let json = serde_json::to_vec(&config.identify()).unwrap_or_default();
+        let mut out = MAGIC.to_vec();
+        encode::identify(&mut out, &json);
+        self.send(&out).await?;
+        let answer = self.response("IDENTIFY").await?;
+        let document: serde_json::Value = serde_json::from_slice(&answer)
+            .map_err(|_| self.refused("IDENTIFY", String::from_utf8_lossy(&answer).into_owned()))?;
+        self.negotiated = Negotiated {
+            max_rdy_count: document["max_rdy_count"]
+                .as_u64()
+                .and_then(|n| n.try_into().ok())
+                .unwrap_or(1),
+            version: document["version"].as_str().unwrap_or_default().to_owned(),
+        };
+        Ok(())
+    }
+
+    /// The `host:port` that was dialled.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What the daemon agreed to.
+    #[must_use]
+    pub const fn negotiated(&self) -> &Negotiated {
+        &self.negotiated
+    }
+
+    /// Writes encoded commands ([`nsq_protocol::v2::encode`] makes them).
+    ///
+    /// Not cancel safe: a dropped call may have written a part.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn send(&mut self, commands: &[u8]) -> Result<(), Error> {
+        self.stream
+            .write_all(commands)
+            .await
+            .map_err(|source| self.broken(source))
+    }
+
+    /// Answers a heartbeat.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn nop(&mut self) -> Result<(), Error> {
+        let mut out = Vec::new();
+        encode::nop(&mut out);
+        self.send(&out).await
+    }
+
+    /// The next frame. Cancel safe: what was read stays in the buffer.
+    ///
+    /// # Errors
+    /// The connection ended or its bytes are no frame.
+    pub async fn read(&mut self) -> Result<Reply, Error> {
+        loop {
+            if let Some(reply) = self.decoded()? {
+                return Ok(reply);
+            }
+            let count = self
+                .stream
+                .read_buf(&mut self.buffer)
+                .await
+                .map_err(|source| self.broken(source))?;
+            if count == 0 {
+                return Err(Error::Lost {
+                    address: self.address.clone(),
+                    why: "closed by the daemon".to_owned(),
+                });
+            }
+        }
+    }
+
+    /// The next response that is not a heartbeat; heartbeats are answered.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for an error frame or a message, or the errors of [`read`](Self::read).
+    pub async fn response(&mut self, asked: &'static str) -> Result<Bytes, Error> {
+        loop {
+            match self.read().await? {
+                Reply::Heartbeat => self.nop().await?,
+                Reply::Response(data) => return Ok(data),
+                Reply::Error(text) => return Err(self.refused(asked, text)),
+                Reply::Message(_) => {
+                    return Err(self.refused(asked, "a message where an answer belongs".to_owned()));
+                }
+            }
+        }
+    }
+
+    fn decoded(&mut self) -> Result<Option<Reply>, Error> {
+        let decoded = decode_frame(&self.buffer, self.max_frame_bytes).map_err(|source| Error::Frame {
+            address: self.address.clone(),
+            source,
+        })?;
+        let Some((frame, taken)) = decoded else {
+            return Ok(None);
+        };
+        let kind = frame.kind;
+        let head = taken - frame.data.len();
+        let mut data = self.buffer.split_to(taken).freeze();
+        data.advance(head);
+        Ok(Some(match kind {
+            FrameType::Response if data == HEARTBEAT => Reply::Heartbeat,
+            FrameType::Response => Reply::Response(data),
+            FrameType::Error => Reply::Error(String::from_utf8_lossy(&data).into_owned()),
+            FrameType::Message => Reply::Message(self.message(&data)?),
+        }))
+    }
+
+    fn message(&self, data: &Bytes) -> Result<Message, Error> {
+        let Some(layout) = Layout::decode(data) else {
+            return Err(Error::Lost {
+                address: self.address.clone(),
+                why: "a message shorter than its header".to_owned(),
+            });
+        };
+        let Layout {
+            timestamp,
+            attempts,
+            id,
+            body,
+        } = layout;
+        Ok(Message {
+            timestamp,
+            attempts,
+            id,
+            body: data.slice_ref(body),
+        })
+    }
+
+    fn broken(&self, source: std::io::Error) -> Error {
+        Error::Io {
+            address: self.address.clone(),
+            source,
+        }
+    }
+
+    fn refused(&self, asked: &'static str, text: String) -> Error {
+        Error::Refused {
+            address: self.address.clone(),
+            asked,
+            text,
+        }
+    }
+}
