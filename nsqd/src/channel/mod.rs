@@ -1,2 +1,469 @@
-//! x
+//! A channel: a queue whose messages go to one of its consumers each.
+//!
+//! Passive: no task. Each method locks, takes a step of [`state::ChannelState`], unlocks and leaves the rest in [`Effects`].
+//! Lock order: topic, channel, in-flight table of a consumer, timer wheel.
+
 pub mod in_flight;
+pub mod state;
+
+use crate::block::Run;
+use crate::client::Client;
+use crate::effects::{Effects, Spill};
+use crate::queue::{Backlog, DiskWorkers, MessageQueue, QueueOwner};
+use crate::timers::{Timer, Timers};
+use nsq_protocol::{ChannelName, TopicName};
+use parking_lot::Mutex;
+use state::ChannelState;
+use std::io;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+/// Counts of one epoch of a channel, which lasts until it is emptied. Whoever holds a message holds the gauges of its
+/// epoch, so that a late answer to a message that was emptied away changes nothing that counts.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Counts the times the channel was emptied.
+    pub epoch: u64,
+    /// Messages delivered and not answered.
+    pub in_flight: AtomicI64,
+    /// Messages that wait for their time.
+    pub deferred: AtomicI64,
+    /// Messages in any state. Changes when one enters or leaves the channel and at no other time.
+    pub inside: AtomicI64,
+}
+
+/// Counts since the start of the process or the creation of the channel.
+#[derive(Debug, Default)]
+pub struct ChannelCounters {
+    /// Hand-overs from the topic, deferred ones included.
+    pub messages: AtomicU64,
+    /// `REQ`s that succeeded.
+    pub requeued: AtomicU64,
+    /// Messages whose consumer did not answer in time.
+    pub timed_out: AtomicU64,
+    /// Deliveries of messages that did not come from the files.
+    pub from_memory: AtomicU64,
+}
+
+/// Why a consumer cannot subscribe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscribeRefused {
+    /// The channel is being deleted.
+    Exiting,
+    /// It has as many consumers as it may.
+    TooMany(usize),
+}
+
+/// Why a message cannot be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotYours {
+    /// Nobody holds it.
+    NotInFlight,
+    /// Somebody else holds it, or did until the connection ended.
+    Another,
+}
+
+impl NotYours {
+    /// The text of the error frame.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotInFlight => "ID not in flight",
+            Self::Another => "client does not own message",
+        }
+    }
+}
+
+/// A channel of a topic.
+pub struct Channel {
+    topic: TopicName,
+    name: ChannelName,
+    state: Mutex<ChannelState>,
+    backlog: Option<Arc<Backlog>>,
+    epoch: AtomicU64,
+    /// What happened so far.
+    pub counters: ChannelCounters,
+    timers: Arc<Timers>,
+    this: Weak<Self>,
+}
+
+impl Channel {
+    /// A channel before `backlog`; without one it is ephemeral. Not paused, without consumers.
+    #[must_use]
+    pub fn new(
+        topic: TopicName,
+        name: ChannelName,
+        memory_limit: usize,
+        backlog: Option<Arc<Backlog>>,
+        timers: Arc<Timers>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            topic,
+            name,
+            state: Mutex::new(ChannelState::new(MessageQueue::new(memory_limit, backlog.clone()))),
+            backlog,
+            epoch: AtomicU64::new(0),
+            counters: ChannelCounters::default(),
+            timers,
+            this: this.clone(),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &ChannelName {
+        &self.name
+    }
+
+    /// Name of its topic.
+    #[must_use]
+    pub const fn topic(&self) -> &TopicName {
+        &self.topic
+    }
+
+    /// Whether it goes with its last consumer.
+    #[must_use]
+    pub fn is_ephemeral(&self) -> bool {
+        self.name.is_ephemeral()
+    }
+
+    /// How often it was emptied.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Relaxed)
+    }
+
+    /// The counts of the current epoch.
+    #[must_use]
+    pub fn gauges(&self) -> Arc<Gauges> {
+        self.state.lock().gauges.clone()
+    }
+
+    /// Takes a run from the topic.
+    pub fn publish(&self, run: Run, effects: &mut Effects) {
+        let count = run.len();
+        self.counters.messages.fetch_add(count as u64, Relaxed);
+        let mut state = self.state.lock();
+        state.gauges.inside.fetch_add(signed(count), Relaxed);
+        if run.delay() > 0 {
+            state.gauges.deferred.fetch_add(signed(count), Relaxed);
+            let delay = run.delay();
+            self.defer(&state, delay, run, effects);
+            return;
+        }
+        self.enqueue(&mut state, run, effects);
+    }
+
+    fn enqueue(&self, state: &mut ChannelState, run: Run, effects: &mut Effects) {
+        let Some(overflow) = state.enqueue(run, effects) else { return };
+        match self.owner() {
+            Some(owner) if self.backlog.is_some() => effects.spills.push(Spill { owner, run: overflow }),
+            // An ephemeral queue that is full drops, silently as the reference does.
+            _ => drop(state.gauges.inside.fetch_sub(signed(overflow.len()), Relaxed)),
+        }
+    }
+
+    fn defer(&self, state: &ChannelState, delay: u64, run: Run, effects: &mut Effects) {
+        if let Some(this) = self.this.upgrade() {
+            let due = self.timers.now().saturating_add(delay);
+            self.timers.insert(due, Timer::Deferred(this, state.gauges.epoch, run), effects);
+        }
+    }
+
+    fn owner(&self) -> Option<Arc<dyn QueueOwner>> {
+        self.this.upgrade().map(|this| this as Arc<dyn QueueOwner>)
+    }
+
+    /// Adds a consumer.
+    ///
+    /// # Errors
+    /// [`SubscribeRefused`]; `max_consumers` 0 is no limit.
+    pub fn subscribe(&self, client: &Arc<Client>, max_consumers: usize) -> Result<Arc<Gauges>, SubscribeRefused> {
+        let mut state = self.state.lock();
+        if state.exiting {
+            return Err(SubscribeRefused::Exiting);
+        }
+        if max_consumers > 0 && state.consumers.len() >= max_consumers {
+            return Err(SubscribeRefused::TooMany(max_consumers));
+        }
+        state.consumers.push(client.clone());
+        Ok(state.gauges.clone())
+    }
+
+    /// Removes a consumer that is gone. What it holds stays in flight until its deadlines. Whether others are left.
+    pub fn unsubscribe(&self, client: &Arc<Client>, gauges: &Gauges, effects: &mut Effects) -> bool {
+        let mut state = self.state.lock();
+        let others = state.remove(client, effects);
+        let held = client.in_flight.lock().drain();
+        if state.gauges.epoch != gauges.epoch || state.exiting {
+            return others;
+        }
+        if let Some(this) = self.this.upgrade() {
+            for (deadline, run) in held {
+                let Some(id) = run.messages().next().map(|m| m.head.id) else { continue };
+                let timer = Timer::Orphan(this.clone(), gauges.epoch, id, run);
+                let key = self.timers.insert(deadline, timer, effects);
+                state.orphans.insert(id, key);
+            }
+        }
+        others
+    }
+
+    /// Takes messages for a consumer that may hold `window` more, in runs, and counts them in flight. The gauges are those of
+    /// their epoch. When there are fewer than the window the consumer waits in line and is woken.
+    pub fn take(
+        &self,
+        client: &Arc<Client>,
+        window: usize,
+        out: &mut Vec<Run>,
+        effects: &mut Effects,
+    ) -> (usize, Arc<Gauges>) {
+        let mut state = self.state.lock();
+        let taken = state.take(client, window, out, effects);
+        if taken.memory > 0 {
+            self.counters.from_memory.fetch_add(taken.memory as u64, Relaxed);
+        }
+        state.gauges.in_flight.fetch_add(signed(taken.count()), Relaxed);
+        self.ask_for_service(&state, effects);
+        (taken.count(), state.gauges.clone())
+    }
+
+    fn ask_for_service(&self, state: &ChannelState, effects: &mut Effects) {
+        let Some(backlog) = &self.backlog else { return };
+        if state.queue.wants_more() || (backlog.has_taken() && state.queue.backend_depth() == 0) {
+            effects.serve.extend(self.owner());
+        }
+    }
+
+    /// Passes on a wake that its consumer had no use for.
+    pub fn pass_on(&self, effects: &mut Effects) {
+        self.state.lock().pass_on(effects);
+    }
+
+    /// Puts messages that were in flight at the end of the queue, unless they were emptied away.
+    pub fn put_back(&self, gauges: &Gauges, runs: impl IntoIterator<Item = Run>, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        if state.gauges.epoch != gauges.epoch || state.exiting {
+            return;
+        }
+        for run in runs {
+            state.gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
+            self.enqueue(&mut state, run, effects);
+        }
+    }
+
+    /// Holds a message that was in flight back for `delay` ns, unless it was emptied away.
+    pub fn put_back_later(&self, gauges: &Gauges, run: Run, delay: u64, effects: &mut Effects) {
+        let state = self.state.lock();
+        if state.gauges.epoch == gauges.epoch && !state.exiting {
+            state.gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
+            state.gauges.deferred.fetch_add(signed(run.len()), Relaxed);
+            self.defer(&state, delay, run, effects);
+        }
+    }
+
+    pub(crate) fn release_deferred(&self, epoch: u64, run: Run, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        if state.gauges.epoch == epoch && !state.exiting {
+            state.gauges.deferred.fetch_sub(signed(run.len()), Relaxed);
+            self.enqueue(&mut state, run, effects);
+        }
+    }
+
+    pub(crate) fn release_orphan(&self, epoch: u64, id: u64, run: Run, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        if state.gauges.epoch == epoch && !state.exiting {
+            state.orphans.remove(&id);
+            state.gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
+            self.counters.timed_out.fetch_add(run.len() as u64, Relaxed);
+            self.enqueue(&mut state, run, effects);
+        }
+    }
+
+    /// Why a consumer cannot answer a message that it does not hold.
+    #[must_use]
+    pub fn why_not_yours(&self, id: Option<u64>) -> NotYours {
+        let Some(id) = id else { return NotYours::NotInFlight };
+        let state = self.state.lock();
+        let held = || state.consumers.iter().any(|c| c.in_flight.lock().contains(id));
+        if state.orphans.contains_key(&id) || held() { NotYours::Another } else { NotYours::NotInFlight }
+    }
+
+    /// Whether it is being deleted.
+    #[must_use]
+    pub fn is_exiting(&self) -> bool {
+        self.state.lock().exiting
+    }
+
+    /// Stops or resumes deliveries.
+    pub fn set_paused(&self, paused: bool, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        state.paused = paused;
+        let ready = state.queue.ready();
+        state.wake_for(ready, effects);
+    }
+
+    /// Whether deliveries are stopped.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.state.lock().paused
+    }
+
+    /// Discards every message, in whatever state.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub async fn empty(&self, workers: &DiskWorkers) -> io::Result<()> {
+        self.discard(workers, |files| files.empty()).await
+    }
+
+    /// Closes the connections of its consumers, discards everything and removes its files. Nothing enters any more.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub async fn delete(&self, workers: &DiskWorkers) -> io::Result<()> {
+        self.mark_exiting();
+        self.discard(workers, |files| files.delete()).await
+    }
+
+    fn mark_exiting(&self) {
+        let mut state = self.state.lock();
+        state.exiting = true;
+        state.consumers.iter().for_each(|client| client.close());
+    }
+
+    async fn discard(
+        &self,
+        workers: &DiskWorkers,
+        files_too: impl FnOnce(&mut crate::queue::backlog::LockedBacklog<'_>) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let outcome = match self.this.upgrade() {
+            Some(this) if self.backlog.is_some() => {
+                let owner: Arc<dyn QueueOwner> = this.clone();
+                let step = move |files: &mut crate::queue::backlog::LockedBacklog<'_>| {
+                    this.forget();
+                    files_too(files)
+                };
+                workers.with_files(&owner, step).await.unwrap_or(Ok(()))
+            }
+            _ => {
+                self.forget();
+                Ok(())
+            }
+        };
+        let epoch = self.epoch();
+        let old = |timer: &Timer| match timer {
+            Timer::Deferred(c, e, _) | Timer::Orphan(c, e, ..) => self.is(c) && *e < epoch,
+            Timer::Sync(_) => false,
+        };
+        drop(self.timers.extract(old));
+        outcome
+    }
+
+    fn is(&self, other: &Arc<Self>) -> bool {
+        std::ptr::eq(self, Arc::as_ptr(other))
+    }
+
+    /// Begins a new epoch; consumers look at once, so that their windows reopen.
+    fn forget(&self) {
+        let mut state = self.state.lock();
+        state.clear();
+        self.epoch.store(state.gauges.epoch, Relaxed);
+        state.consumers.iter().for_each(|client| client.wake());
+    }
+
+    /// Ends the channel at a clean stop: memory, in flight and deferred go to the files. Its consumers are gone by now.
+    /// `waiting` are its timers, taken out of the wheel. Blocks.
+    ///
+    /// # Errors
+    /// Those of the file system: what could not be written is lost.
+    pub fn close(&self, waiting: Vec<Run>) -> io::Result<()> {
+        let mut memory = {
+            let mut state = self.state.lock();
+            state.exiting = true;
+            state.queue.take_memory()
+        };
+        memory.extend(waiting);
+        self.backlog.as_ref().map_or(Ok(()), |backlog| backlog.lock().close(memory))
+    }
+
+    /// A picture of it, taken under its lock.
+    #[must_use]
+    pub fn snapshot(&self) -> ChannelSnapshot {
+        let state = self.state.lock();
+        let count = |gauge: &AtomicI64| u64::try_from(gauge.load(Relaxed)).unwrap_or(0);
+        ChannelSnapshot {
+            name: self.name.clone(),
+            depth: state.queue.depth(),
+            backend_depth: state.queue.backend_depth(),
+            in_flight: count(&state.gauges.in_flight),
+            deferred: count(&state.gauges.deferred),
+            inside: count(&state.gauges.inside),
+            messages: self.counters.messages.load(Relaxed),
+            from_memory: self.counters.from_memory.load(Relaxed),
+            requeued: self.counters.requeued.load(Relaxed),
+            timed_out: self.counters.timed_out.load(Relaxed),
+            consumers: state.consumers.clone(),
+            paused: state.paused,
+        }
+    }
+}
+
+/// What a channel was at one moment.
+#[derive(Clone, Debug)]
+pub struct ChannelSnapshot {
+    /// Its name.
+    pub name: ChannelName,
+    /// Messages to be taken, in memory and files.
+    pub depth: u64,
+    /// Those in files.
+    pub backend_depth: u64,
+    /// Delivered and not answered.
+    pub in_flight: u64,
+    /// Held back.
+    pub deferred: u64,
+    /// In any state.
+    pub inside: u64,
+    /// Hand-overs from the topic.
+    pub messages: u64,
+    /// Deliveries of messages that were not in the files.
+    pub from_memory: u64,
+    /// `REQ`s.
+    pub requeued: u64,
+    /// Time-outs.
+    pub timed_out: u64,
+    /// Its consumers.
+    pub consumers: Vec<Arc<Client>>,
+    /// Whether deliveries are stopped.
+    pub paused: bool,
+}
+
+impl QueueOwner for Channel {
+    fn backlog(&self) -> Option<&Arc<Backlog>> {
+        self.backlog.as_ref()
+    }
+
+    fn wants_more(&self) -> bool {
+        self.state.lock().queue.wants_more()
+    }
+
+    fn read_ahead(&self, run: Run, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        let count = run.len();
+        state.queue.read_ahead(run);
+        state.wake_for(count, effects);
+    }
+
+    fn spilled(&self, effects: &mut Effects) {
+        let state = self.state.lock();
+        self.ask_for_service(&state, effects);
+    }
+
+    fn spill_failed(&self, n: usize) {
+        self.state.lock().gauges.inside.fetch_sub(signed(n), Relaxed);
+    }
+}
+
+fn signed(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -112,6 +112,14 @@ impl BatchDecoder {
         (input.len().saturating_sub(rest.len()), step)
     }
 
+    /// Hears that `n` bytes of the open message were put into the sink past the decoder, at most
+    /// [`Self::missing_in_body`].
+    pub const fn filled(&mut self, n: usize) {
+        if let Stage::Body(missing) = self.stage {
+            self.stage = Stage::Body(missing.saturating_sub(n));
+        }
+    }
+
     fn number(&mut self, n: i32, sink: &mut impl BatchSink) -> Result<(), BatchError> {
         let value = usize::try_from(n).ok().filter(|&v| v > 0);
         if self.stage == Stage::Count {

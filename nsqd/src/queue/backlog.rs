@@ -1,0 +1,276 @@
+//! The files behind a queue.
+//!
+//! The file lock ([`Backlog::lock`]) is taken with no other lock held, and an owner's lock may be taken under it: so what
+//! happens to files and what happens to the owner's read-ahead are one step.
+
+use crate::block::{BatchBuilder, Block, Head, Run};
+use crate::effects::Effects;
+use nsq_protocol::message::{HEADER_BYTES, Message};
+use nsq_storage::{Disk, DiskQueue, QueueOptions};
+use parking_lot::{Mutex, MutexGuard};
+use std::hash::BuildHasher;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// Messages read ahead at a time, whatever their size.
+const READ_AHEAD_MESSAGES: usize = 4096;
+/// Bytes that are encoded before they are written at a clean stop.
+const CLOSE_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// A topic or channel, as the threads that serve its files see it.
+pub trait QueueOwner: Send + Sync {
+    /// Its files. `None` for an ephemeral queue.
+    fn backlog(&self) -> Option<&Arc<Backlog>>;
+    /// Whether it wants to read ahead. Takes the owner's lock.
+    fn wants_more(&self) -> bool;
+    /// Takes what was read ahead. Takes the owner's lock; the file lock is held.
+    fn read_ahead(&self, run: Run, effects: &mut Effects);
+    /// Hears that the files have grown by a run that was spilled.
+    fn spilled(&self, effects: &mut Effects);
+    /// Hears that `n` messages of a spill could not be written and are not in the queue.
+    fn spill_failed(&self, n: usize);
+}
+
+/// The files of one queue and what is to be done with them.
+#[derive(Debug)]
+pub struct Backlog {
+    name: String,
+    /// Which disk worker serves it.
+    pub(super) worker: usize,
+    files: Mutex<Files>,
+    /// Messages in the files that nobody has taken.
+    depth: AtomicU64,
+    /// Messages taken by consumers that the files still count as unread.
+    taken: AtomicU64,
+    /// Whether a worker is asked to serve it already.
+    pub(super) scheduled: AtomicBool,
+    /// Whether the files are to be synced at the next service.
+    pub(super) sync_requested: AtomicBool,
+    /// Whether a timer for the next sync runs.
+    pub(super) sync_armed: AtomicBool,
+    /// Whether the last write took long: then connections leave writing to the workers.
+    pub(super) slow: AtomicBool,
+}
+
+/// What the file lock guards.
+#[derive(Debug)]
+pub struct Files {
+    /// `None` once deleted or closed.
+    queue: Option<DiskQueue>,
+    /// Reads and writes since the last sync.
+    unsynced: u64,
+    records: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+fn gone() -> io::Error {
+    io::Error::other("exiting")
+}
+
+impl Backlog {
+    /// Opens the files of queue `name` in the data path. None are created before the first write.
+    ///
+    /// # Errors
+    /// Those of the file system; corrupt files are no error, they are reported to the log.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path, name: String, options: QueueOptions) -> io::Result<Arc<Self>> {
+        let (queue, warnings) = DiskQueue::open(disk, dir, &name, options)?;
+        for warning in warnings {
+            tracing::warn!("DISKQUEUE({name}): {warning}");
+        }
+        let worker = rustc_hash::FxBuildHasher.hash_one(&name) as usize;
+        Ok(Arc::new(Self {
+            worker,
+            depth: AtomicU64::new(queue.depth()),
+            files: Mutex::new(Files { queue: Some(queue), unsynced: 0, records: Vec::new(), ends: Vec::new() }),
+            name,
+            taken: AtomicU64::new(0),
+            scheduled: AtomicBool::new(false),
+            sync_requested: AtomicBool::new(false),
+            sync_armed: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
+        }))
+    }
+
+    /// Name of the queue, as its files have it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Messages in the files that nobody has taken.
+    #[must_use]
+    pub fn depth(&self) -> u64 {
+        self.depth.load(Relaxed)
+    }
+
+    /// Counts messages that left the read-ahead. Called under the owner's lock.
+    pub(super) fn note_taken(&self, n: usize) {
+        self.depth.fetch_sub(n as u64, Relaxed);
+        self.taken.fetch_add(n as u64, Relaxed);
+    }
+
+    /// Whether the files are to hear of messages taken.
+    #[must_use]
+    pub fn has_taken(&self) -> bool {
+        self.taken.load(Relaxed) > 0
+    }
+
+    /// Has the files synced at their next service; the timer that asks is spent.
+    pub fn request_sync(&self) {
+        self.sync_armed.store(false, Relaxed);
+        self.sync_requested.store(true, Relaxed);
+    }
+
+    /// The file lock, waiting for it. Only for the disk workers: it may be held over slow operations.
+    pub fn lock(&self) -> LockedBacklog<'_> {
+        LockedBacklog { backlog: self, files: self.files.lock() }
+    }
+
+    /// The file lock, if it is free.
+    #[must_use]
+    pub fn try_lock(&self) -> Option<LockedBacklog<'_>> {
+        Some(LockedBacklog { backlog: self, files: self.files.try_lock()? })
+    }
+}
+
+/// A backlog whose file lock is held.
+pub struct LockedBacklog<'a> {
+    backlog: &'a Backlog,
+    files: MutexGuard<'a, Files>,
+}
+
+impl LockedBacklog<'_> {
+    /// Writes a run behind what is there, in one write for each file it touches.
+    ///
+    /// # Errors
+    /// Those of the file system: then nothing of the run counts as written.
+    pub fn append(&mut self, run: &Run) -> io::Result<()> {
+        self.append_all(std::iter::once(run))
+    }
+
+    fn append_all<'r>(&mut self, runs: impl Iterator<Item = &'r Run>) -> io::Result<()> {
+        let Files { queue, unsynced, records, ends } = &mut *self.files;
+        let queue = queue.as_mut().ok_or_else(gone)?;
+        records.clear();
+        ends.clear();
+        for message in runs.flat_map(Run::messages) {
+            message.encode_record(records);
+            ends.push(records.len());
+        }
+        queue.append(records, ends)?;
+        *unsynced += ends.len() as u64;
+        self.backlog.depth.fetch_add(ends.len() as u64, Relaxed);
+        records.shrink_to(CLOSE_BUFFER_BYTES);
+        Ok(())
+    }
+
+    /// Marks as read what consumers took.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn consume_taken(&mut self) -> io::Result<()> {
+        let n = self.backlog.taken.swap(0, Relaxed);
+        let files = &mut *self.files;
+        let Some(queue) = files.queue.as_mut() else { return Ok(()) };
+        files.unsynced += n;
+        if n > 0 { queue.consume(usize::try_from(n).unwrap_or(usize::MAX)) } else { Ok(()) }
+    }
+
+    /// Reads the next messages; `None` when the files have no more.
+    ///
+    /// # Errors
+    /// Those of the file system. Records that cannot be read are set aside with their file and reported to the log.
+    pub fn read(&mut self) -> io::Result<Option<Run>> {
+        let Files { queue, records, ends, .. } = &mut *self.files;
+        let Some(queue) = queue.as_mut() else { return Ok(None) };
+        records.clear();
+        ends.clear();
+        let read = queue.read(super::READ_AHEAD_BYTES, READ_AHEAD_MESSAGES, records, ends);
+        for warning in queue.take_warnings() {
+            tracing::warn!("DISKQUEUE({}): {warning}", self.backlog.name);
+        }
+        // What was lost with a bad file is no longer there to be waited for.
+        let depth = queue.depth().saturating_sub(self.backlog.taken.load(Relaxed));
+        self.backlog.depth.store(depth, Relaxed);
+        read?;
+        Ok(block_of(records, ends).map(|block| Run::whole(Arc::new(block))))
+    }
+
+    /// Reads and writes since the last sync.
+    #[must_use]
+    pub fn unsynced(&self) -> u64 {
+        self.files.unsynced
+    }
+
+    /// Makes everything so far survive a power cut.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.files.unsynced = 0;
+        self.files.queue.as_mut().map_or(Ok(()), DiskQueue::sync)
+    }
+
+    /// Discards every message. The caller forgets the read-ahead under its own lock, while it holds this one.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn empty(&mut self) -> io::Result<()> {
+        self.backlog.taken.store(0, Relaxed);
+        self.backlog.depth.store(0, Relaxed);
+        self.files.queue.as_mut().map_or(Ok(()), DiskQueue::empty)
+    }
+
+    /// Removes the files. Writes fail from now on.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn delete(&mut self) -> io::Result<()> {
+        self.backlog.taken.store(0, Relaxed);
+        self.backlog.depth.store(0, Relaxed);
+        self.files.queue.take().map_or(Ok(()), DiskQueue::delete)
+    }
+
+    /// Writes what is left in memory and closes the files. Writes fail from now on.
+    ///
+    /// # Errors
+    /// Those of the file system; the files are closed all the same.
+    pub fn close(&mut self, rest: impl IntoIterator<Item = Run>) -> io::Result<()> {
+        let mut outcome = self.consume_taken();
+        let (mut pending, mut bytes) = (Vec::new(), 0);
+        for run in rest {
+            bytes += run.messages().map(|m| m.body.len() + HEADER_BYTES + 4).sum::<usize>();
+            pending.push(run);
+            if bytes >= CLOSE_BUFFER_BYTES {
+                outcome = outcome.and(self.append_all(pending.iter()));
+                pending.clear();
+                bytes = 0;
+            }
+        }
+        if !pending.is_empty() {
+            outcome = outcome.and(self.append_all(pending.iter()));
+        }
+        let closed = self.files.queue.take().map_or(Ok(()), DiskQueue::close);
+        outcome.and(closed)
+    }
+}
+
+/// The block of records as they stand in a file: `ends` says where each one ends, its length field included.
+fn block_of(records: &[u8], ends: &[usize]) -> Option<Block> {
+    let (mut bodies, mut heads, mut start) = (BatchBuilder::default(), Vec::with_capacity(ends.len()), 0);
+    bodies.reserve(records.len());
+    for &end in ends {
+        let record = records.get(start..end).and_then(|r| r.get(4..)).and_then(Message::decode);
+        start = end;
+        // A record without a body cannot be published, so it cannot come from here; it is passed over.
+        if let Some(message) = record.filter(|m| !m.body.is_empty()) {
+            // An id that no nsqd issued still names one message: any number that stays the same does.
+            let id = message.id.to_u64().unwrap_or_else(|| rustc_hash::FxBuildHasher.hash_one(message.id));
+            heads.push(Head { id, timestamp: message.timestamp, attempts: message.attempts });
+            bodies.push(message.body);
+        }
+    }
+    (!heads.is_empty()).then(|| Block::with_heads(&mut bodies, heads))
+}

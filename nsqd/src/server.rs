@@ -1,0 +1,38 @@
+//! The TCP listener: every accepted connection becomes a session.
+
+use crate::broker::Broker;
+use crate::session;
+use nsq_service::listen::{Listener, is_temporary};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long no connection is accepted after the system had no room for one.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections until the daemon stops, or the listener fails for good. Whether it ended as it should.
+pub async fn accept(broker: Arc<Broker>, listener: Listener) -> bool {
+    let tasks = broker.engine.tasks.clone();
+    let mut complained = false;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = tasks.stopping() => return true,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                complained = false;
+                tasks.spawn(session::serve(broker.clone(), stream, peer));
+            }
+            Err(e) if is_temporary(&e) => {
+                if !std::mem::replace(&mut complained, true) {
+                    tracing::warn!("temporary accept error - {e}");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(e) => {
+                tracing::error!("listener.Accept() - {e}");
+                return false;
+            }
+        }
+    }
+}

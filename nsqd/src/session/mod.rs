@@ -1,0 +1,353 @@
+//! One client connection: one task that reads, parses, publishes, takes and writes, in turns.
+//!
+//! A turn takes what is there: all commands in the read buffer, all messages up to the window, all answers, one write. It
+//! never waits to have more to do, so under load batches grow by themselves and without load there is no delay.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`commands`] | the meaning of a line, pure |
+//! | [`negotiate`] | `IDENTIFY`, pure |
+//! | [`input`] | the read buffer: lines, bodies, batches |
+//! | [`publishing`] | the open publish batch |
+//! | [`answers`] | `FIN`, `REQ`, `TOUCH` and time-outs |
+//! | [`delivery`] | taking and encoding messages |
+//! | [`output`] | the write buffer |
+
+pub mod answers;
+pub mod commands;
+pub mod delivery;
+pub mod input;
+pub mod negotiate;
+pub mod output;
+pub mod publishing;
+
+use crate::block::Run;
+use crate::broker::{Broker, Subscription};
+use crate::client::{Client, ClientState, Identity};
+use crate::effects::Effects;
+use input::Input;
+use negotiate::Negotiated;
+use nsq_protocol::v2::{FrameType, HEARTBEAT};
+use nsq_protocol::{ErrorCode, MessageId};
+use nsq_service::listen::Peer;
+use output::Output;
+use publishing::Publishing;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, Sleep};
+
+/// Bytes of output from which on a turn writes before it takes more.
+const TURN_BYTES: usize = 64 * 1024;
+/// Turns in a row without waiting; then others have their turn.
+const TURNS_IN_A_ROW: u32 = 16;
+/// How long the last frame of a connection may take.
+const LAST_WRITE: Duration = Duration::from_secs(1);
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub enum Stop {
+    /// The other side is gone, too slow or silent for too long, or the channel was deleted: nothing is said.
+    Silent,
+    /// This data of an error frame is the last that is said.
+    Error(Vec<u8>),
+    /// The stream broke.
+    Io(io::Error),
+}
+
+impl Stop {
+    fn error(code: ErrorCode, text: impl AsRef<str>) -> Self {
+        Self::raw(code, text.as_ref().as_bytes())
+    }
+
+    fn raw(code: ErrorCode, text: &[u8]) -> Self {
+        Self::Error([code.as_str().as_bytes(), b" ", text].concat())
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("closed"),
+            Self::Error(data) => f.write_str(&String::from_utf8_lossy(data)),
+            Self::Io(e) => write!(f, "{e}"),
+        }
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(e: io::Error) -> Self {
+        Self::Io(e)
+    }
+}
+
+/// Serves one connection to its end.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(broker: Arc<Broker>, stream: S, peer: Peer) {
+    let address = match peer {
+        Peer::Tcp(address) => address.ip().to_string(),
+        Peer::Unix => String::new(),
+    };
+    let identity = Identity { client_id: address.clone(), hostname: address, ..Identity::default() };
+    let connected_at = broker.engine.clock.unix_nanos() / 1_000_000_000;
+    let client = broker.add_client(|id| Client::new(id, peer.to_string(), connected_at, identity));
+    tracing::info!("TCP: new client({peer})");
+    let mut session = Session::new(broker.clone(), client.clone(), stream);
+    let stop = session.run().await;
+    session.end(stop).await;
+    broker.remove_client(&client);
+}
+
+/// What the task found when it looked for something to do.
+enum Event {
+    Nothing,
+    Work,
+}
+
+struct Session<S> {
+    broker: Arc<Broker>,
+    client: Arc<Client>,
+    stream: S,
+    input: Input,
+    output: Output,
+    negotiated: Negotiated,
+    publishing: Publishing,
+    /// Messages finished in this turn, in order.
+    finished: Vec<MessageId>,
+    subscription: Option<Subscription>,
+    effects: Effects,
+    /// Scratch of a take.
+    runs: Vec<Run>,
+    random: u64,
+    /// Whether the last wake has not been used for a take yet.
+    woken: bool,
+    times: Times,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// The deadlines of a connection, in monotonic ns.
+struct Times {
+    /// When the connection began to wait for the line that it waits for.
+    line_since: u64,
+    heartbeat_at: Option<u64>,
+    /// When the output, which is not empty, last made progress.
+    stalled_since: Option<u64>,
+    /// When the timer rings.
+    armed_at: u64,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    fn new(broker: Arc<Broker>, client: Arc<Client>, stream: S) -> Self {
+        let now = broker.engine.timers.now();
+        let negotiated = Negotiated::new(&broker.options);
+        Self {
+            random: (broker.engine.clock.unix_nanos().cast_unsigned() ^ (client.id << 32)) | 1,
+            broker,
+            client,
+            stream,
+            input: Input::default(),
+            output: Output::default(),
+            negotiated,
+            publishing: Publishing::default(),
+            finished: Vec::new(),
+            subscription: None,
+            effects: Effects::default(),
+            runs: Vec::new(),
+            woken: false,
+            times: Times { line_since: now, heartbeat_at: None, stalled_since: None, armed_at: u64::MAX },
+            timer: Box::pin(tokio::time::sleep(Duration::from_secs(3600))),
+        }
+    }
+
+    async fn run(&mut self) -> Stop {
+        match self.turns().await {
+            Ok(()) => Stop::Silent,
+            Err(stop) => stop,
+        }
+    }
+
+    async fn turns(&mut self) -> Result<(), Stop> {
+        let mut in_a_row = 0;
+        loop {
+            if self.client.is_closed() {
+                return Ok(());
+            }
+            self.join_epoch();
+            let more_input = self.read_commands().await?;
+            let more_output = self.deliver();
+            self.pass_on_unused_wake();
+            if self.effects.is_immediate() {
+                self.effects.wake(&self.broker.engine.timers);
+            } else if let Err(e) = self.effects.settle(&self.broker.engine).await {
+                // What could not be put back is counted nowhere any more: the log is the only place to say so.
+                tracing::error!("CLIENT({}): failed to put a message back - {e}", self.client.remote_address);
+            }
+            self.send().await?;
+            if self.input.at_end() && !more_input {
+                return Err(self.unread());
+            }
+            let may_go_on = (more_input || more_output) && self.output.pending() == 0;
+            if may_go_on {
+                in_a_row += 1;
+                if in_a_row % TURNS_IN_A_ROW == 0 {
+                    tokio::task::yield_now().await;
+                }
+            } else {
+                in_a_row = 0;
+            }
+            self.wait(!may_go_on).await?;
+            self.check_deadlines()?;
+        }
+    }
+
+    /// Sends what there is without waiting for the other side.
+    async fn send(&mut self) -> Result<(), Stop> {
+        if self.output.pending() == 0 {
+            return Ok(());
+        }
+        let mut progress = false;
+        let (output, stream) = (&mut self.output, &mut self.stream);
+        let sent = poll_fn(|cx| Poll::Ready(output.poll_send(stream, cx, &mut progress))).await;
+        self.note_sent(sent, progress)
+    }
+
+    fn note_sent(&mut self, sent: Poll<io::Result<()>>, progress: bool) -> Result<(), Stop> {
+        match sent {
+            Poll::Ready(Ok(())) => self.times.stalled_since = None,
+            Poll::Ready(Err(e)) => return Err(e.into()),
+            Poll::Pending if progress || self.times.stalled_since.is_none() => {
+                self.times.stalled_since = Some(self.now());
+            }
+            Poll::Pending => {}
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> u64 {
+        self.broker.engine.timers.now()
+    }
+
+    /// Waits for input, room for output, a wake or the next deadline; or only looks, when there is more to do anyway.
+    async fn wait(&mut self, block: bool) -> Result<Event, Stop> {
+        if block {
+            self.arm_timer();
+        }
+        let mut progress = false;
+        let Self { input, output, stream, client, timer, woken, publishing, .. } = self;
+        let (event, sent) = poll_fn(|cx| {
+            let mut event = Event::Nothing;
+            if client.poll_woken(cx).is_ready() {
+                *woken = true;
+                event = Event::Work;
+            }
+            let sent = output.poll_send(stream, cx, &mut progress);
+            if sent.is_pending() && progress || matches!(sent, Poll::Ready(Err(_))) {
+                event = Event::Work;
+            }
+            // A client that does not take its answers does not get more commands read.
+            if output.pending() < TURN_BYTES {
+                match input.poll_read(stream, publishing.builder(), cx) {
+                    Poll::Ready(Ok(())) => event = Event::Work,
+                    Poll::Ready(Err(e)) => return Poll::Ready((Err(e), sent)),
+                    Poll::Pending => {}
+                }
+            }
+            if block && timer.as_mut().poll(cx).is_ready() {
+                event = Event::Work;
+            }
+            if block && matches!(event, Event::Nothing) && (sent.is_pending() || !progress) {
+                return Poll::Pending;
+            }
+            Poll::Ready((Ok(event), sent))
+        })
+        .await;
+        self.note_sent(sent, progress)?;
+        Ok(event?)
+    }
+
+    fn arm_timer(&mut self) {
+        let Some(due) = self.next_deadline() else { return };
+        let now = self.now();
+        // A timer that rings too early only looks again; it is moved back when it rings, not at every command.
+        if due < self.times.armed_at || self.times.armed_at <= now {
+            self.times.armed_at = due;
+            self.timer.as_mut().reset(Instant::now() + Duration::from_nanos(due.saturating_sub(now)));
+        }
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        let in_flight = self.subscription.as_ref().and_then(|_| self.client.in_flight.lock().next_deadline());
+        [self.times.heartbeat_at, self.read_deadline(), self.write_deadline(), in_flight].into_iter().flatten().min()
+    }
+
+    fn read_deadline(&self) -> Option<u64> {
+        let limit = if self.input.before_magic() {
+            Some(self.broker.options.magic_timeout).filter(|d| !d.is_zero())
+        } else {
+            self.negotiated.deadline_base.map(|d| d * 2)
+        };
+        limit.map(|d| after(self.times.line_since, d))
+    }
+
+    fn write_deadline(&self) -> Option<u64> {
+        let base = self.negotiated.deadline_base?;
+        self.times.stalled_since.map(|since| after(since, base))
+    }
+
+    fn check_deadlines(&mut self) -> Result<(), Stop> {
+        let now = self.now();
+        if self.write_deadline().is_some_and(|at| at <= now) {
+            return Err(Stop::Silent);
+        }
+        if self.read_deadline().is_some_and(|at| at <= now) {
+            return Err(self.unread());
+        }
+        if self.times.heartbeat_at.is_some_and(|at| at <= now) {
+            self.output.frame(FrameType::Response, HEARTBEAT);
+            self.times.heartbeat_at = self.negotiated.heartbeat.map(|d| after(now, d));
+            self.input.release();
+            self.publishing.release();
+        }
+        self.time_out_messages(now);
+        Ok(())
+    }
+
+    /// Heartbeats begin, or begin anew, now.
+    fn start_heartbeats(&mut self) {
+        let now = self.now();
+        self.times.heartbeat_at = self.negotiated.heartbeat.map(|d| after(now, d));
+        self.times.line_since = now;
+    }
+
+    /// Says the last word, gives back what the connection holds, and closes it.
+    async fn end(&mut self, stop: Stop) {
+        if let Stop::Error(data) = &stop {
+            tracing::error!("[{}] - {}", self.client.remote_address, String::from_utf8_lossy(data));
+            self.output.frame(FrameType::Error, data);
+        }
+        if let Some(subscription) = self.subscription.take() {
+            self.client.set_state(ClientState::Closing);
+            self.client.ready_count.store(0, Relaxed);
+            self.broker.unsubscribe(&self.client, &subscription).await;
+        }
+        if !matches!(stop, Stop::Io(_)) {
+            let (output, stream) = (&mut self.output, &mut self.stream);
+            let last = async {
+                poll_fn(|cx| output.poll_send(stream, cx, &mut false)).await?;
+                stream.shutdown().await
+            };
+            // The other side may be gone or not listen: either way this is the end.
+            let _ = tokio::time::timeout(LAST_WRITE, pin!(last)).await;
+        }
+        tracing::info!("PROTOCOL(V2): [{}] exiting ioloop", self.client.remote_address);
+    }
+}
+
+fn after(since: u64, d: Duration) -> u64 {
+    since.saturating_add(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,407 @@
+//! A topic: hands every message to all of its channels, and keeps it itself while it cannot.
+//!
+//! A topic *flows* when it is started, not paused, has a channel, nothing of its own waits and nobody catches up.
+//! There is no pump: a publish goes straight into the channels. What waited meanwhile is moved out in batches by a short
+//! task ([`Topic::catch_up`]) as soon as the topic could flow; publishes queue up behind it.
+
+use crate::block::{BatchBuilder, Run};
+use crate::channel::Channel;
+use crate::effects::{Effects, Spill};
+use crate::engine::Engine;
+use crate::message_id::{IdFactory, WaitTicks, tick_of};
+use crate::queue::{Backlog, DiskWorkers, MessageQueue, QueueOwner};
+use nsq_protocol::{ChannelName, TopicName};
+use parking_lot::Mutex;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+/// Why a publish is not accepted at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNow {
+    /// The topic is being deleted.
+    Exiting,
+    /// Ids ran out: try again after so many ticks.
+    Wait(WaitTicks),
+}
+
+/// A topic.
+pub struct Topic {
+    name: TopicName,
+    state: Mutex<TopicState>,
+    backlog: Option<Arc<Backlog>>,
+    /// Accepted publishes.
+    pub message_count: AtomicU64,
+    /// Bytes of their bodies.
+    pub message_bytes: AtomicU64,
+    /// Messages in its own queue, on their way into files included.
+    inside: AtomicI64,
+    this: Weak<Self>,
+}
+
+#[derive(Debug)]
+struct TopicState {
+    queue: MessageQueue,
+    channels: Vec<Arc<Channel>>,
+    ids: IdFactory,
+    started: bool,
+    paused: bool,
+    exiting: bool,
+    catching_up: bool,
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Channel({}:{})", self.topic(), self.name())
+    }
+}
+
+impl TopicState {
+    fn could_flow(&self) -> bool {
+        self.started && !self.paused && !self.exiting && !self.channels.is_empty()
+    }
+
+    fn flows(&self) -> bool {
+        self.could_flow() && !self.catching_up && self.queue.depth() == 0
+    }
+}
+
+/// What a step of catching up found.
+enum Step {
+    Moved,
+    NeedsRead,
+    Done,
+}
+
+impl Topic {
+    /// A topic before `backlog`; without one it is ephemeral. It does not flow before [`Self::start`].
+    #[must_use]
+    pub fn new(name: TopicName, memory_limit: usize, backlog: Option<Arc<Backlog>>, ids: IdFactory) -> Arc<Self> {
+        let queue = MessageQueue::new(memory_limit, backlog.clone());
+        Arc::new_cyclic(|this| Self {
+            name,
+            inside: AtomicI64::new(i64::try_from(queue.depth()).unwrap_or(i64::MAX)),
+            state: Mutex::new(TopicState {
+                queue,
+                channels: Vec::new(),
+                ids,
+                started: false,
+                paused: false,
+                exiting: false,
+                catching_up: false,
+            }),
+            backlog,
+            message_count: AtomicU64::new(0),
+            message_bytes: AtomicU64::new(0),
+            this: this.clone(),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &TopicName {
+        &self.name
+    }
+
+    /// Whether it goes with its last channel.
+    #[must_use]
+    pub fn is_ephemeral(&self) -> bool {
+        self.name.is_ephemeral()
+    }
+
+    /// Accepts a batch: gives ids and the time, and hands it on. `delay` in ns holds each channel's copy back.
+    /// The builder is empty afterwards, unless the batch was not accepted.
+    ///
+    /// # Errors
+    /// [`NotNow`]; nothing was accepted.
+    pub fn publish(
+        &self,
+        batch: &mut BatchBuilder,
+        delay: u64,
+        unix_nanos: i64,
+        effects: &mut Effects,
+    ) -> Result<(), NotNow> {
+        let mut state = self.state.lock();
+        if state.exiting {
+            return Err(NotNow::Exiting);
+        }
+        let ids = state.ids.next(batch.len(), tick_of(unix_nanos)).map_err(NotNow::Wait)?;
+        let block = Arc::new(batch.publish(ids, unix_nanos));
+        self.message_count.fetch_add(u64::from(block.len()), Relaxed);
+        self.message_bytes.fetch_add(block.bytes() as u64, Relaxed);
+        let run = Run::deferred(block, delay);
+        if state.flows() {
+            hand_over(&state.channels, run, effects);
+        } else {
+            self.keep(&mut state, run, effects);
+        }
+        Ok(())
+    }
+
+    fn keep(&self, state: &mut TopicState, run: Run, effects: &mut Effects) {
+        self.inside.fetch_add(run.len() as i64, Relaxed);
+        let Some(overflow) = state.queue.push(run, 0) else { return };
+        match self.owner() {
+            Some(owner) if self.backlog.is_some() => effects.spills.push(Spill { owner, run: overflow }),
+            // An ephemeral queue that is full drops, silently as the reference does.
+            _ => drop(self.inside.fetch_sub(overflow.len() as i64, Relaxed)),
+        }
+    }
+
+    fn owner(&self) -> Option<Arc<dyn QueueOwner>> {
+        self.this.upgrade().map(|this| this as Arc<dyn QueueOwner>)
+    }
+
+    /// Lets messages flow: all channels that should exist do.
+    pub fn start(&self, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        state.started = true;
+        self.catch_up_if_needed(&mut state, effects);
+    }
+
+    /// Stops or resumes handing over.
+    pub fn set_paused(&self, paused: bool, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        state.paused = paused;
+        self.catch_up_if_needed(&mut state, effects);
+    }
+
+    fn catch_up_if_needed(&self, state: &mut TopicState, effects: &mut Effects) {
+        if state.could_flow()
+            && !state.catching_up
+            && state.queue.depth() > 0
+            && let Some(this) = self.this.upgrade()
+        {
+            state.catching_up = true;
+            effects.catch_up.push(this);
+        }
+    }
+
+    /// Whether handing over is stopped.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.state.lock().paused
+    }
+
+    /// Whether it is being deleted.
+    #[must_use]
+    pub fn is_exiting(&self) -> bool {
+        self.state.lock().exiting
+    }
+
+    /// Its channels in name order.
+    #[must_use]
+    pub fn channels(&self) -> Vec<Arc<Channel>> {
+        self.state.lock().channels.clone()
+    }
+
+    /// One of its channels.
+    #[must_use]
+    pub fn channel(&self, name: &str) -> Option<Arc<Channel>> {
+        let state = self.state.lock();
+        let at = state.channels.binary_search_by(|c| c.name().as_str().cmp(name)).ok()?;
+        state.channels.get(at).cloned()
+    }
+
+    /// Adds a channel that `make` makes, unless there is one of that name. With whether it is new.
+    /// `None` when the topic is being deleted.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn get_or_add_channel(
+        &self,
+        name: &ChannelName,
+        make: impl FnOnce() -> io::Result<Arc<Channel>>,
+        effects: &mut Effects,
+    ) -> io::Result<Option<(Arc<Channel>, bool)>> {
+        let mut state = self.state.lock();
+        if state.exiting {
+            return Ok(None);
+        }
+        match state.channels.binary_search_by(|c| c.name().cmp(name)) {
+            Ok(at) => Ok(Some((state.channels[at].clone(), false))),
+            Err(at) => {
+                let channel = make()?;
+                state.channels.insert(at, channel.clone());
+                self.catch_up_if_needed(&mut state, effects);
+                Ok(Some((channel, true)))
+            }
+        }
+    }
+
+    /// Takes a channel out, if it is still this one; with how many are left.
+    pub fn remove_channel(&self, channel: &Arc<Channel>) -> Option<usize> {
+        let mut state = self.state.lock();
+        let at = state.channels.iter().position(|c| Arc::ptr_eq(c, channel))?;
+        state.channels.remove(at);
+        Some(state.channels.len())
+    }
+
+    /// Nothing enters any more. Whether this was the first call.
+    pub fn mark_exiting(&self) -> bool {
+        !std::mem::replace(&mut self.state.lock().exiting, true)
+    }
+
+    /// Moves what the topic kept to the channels, until nothing is left or it may not flow any longer.
+    pub fn catch_up(self: Arc<Self>, engine: Arc<Engine>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            loop {
+                let mut effects = Effects::default();
+                let step = self.catch_up_step(&mut effects);
+                if let Err(e) = effects.settle(&engine).await {
+                    tracing::error!("TOPIC({}): failed to hand messages over - {e}", self.name);
+                }
+                match step {
+                    Step::Moved => tokio::task::yield_now().await,
+                    Step::NeedsRead => {
+                        let Some(owner) = self.owner() else { return };
+                        engine.workers.serve_now(&owner).await;
+                    }
+                    Step::Done => return,
+                }
+            }
+        })
+    }
+
+    fn catch_up_step(&self, effects: &mut Effects) -> Step {
+        let mut state = self.state.lock();
+        if !state.could_flow() || state.queue.depth() == 0 {
+            state.catching_up = false;
+            return Step::Done;
+        }
+        let mut runs = Vec::new();
+        let taken = state.queue.take(
+            crate::channel::state::MAX_TAKE_MESSAGES,
+            crate::channel::state::MAX_TAKE_BYTES,
+            &mut runs,
+        );
+        for run in runs {
+            hand_over(&state.channels, run, effects);
+        }
+        self.inside.fetch_sub(taken.count() as i64, Relaxed);
+        if self.backlog.as_ref().is_some_and(|b| b.has_taken()) && state.queue.backend_depth() == 0 {
+            effects.serve.extend(self.owner());
+        }
+        if taken.count() == 0 { Step::NeedsRead } else { Step::Moved }
+    }
+
+    /// Discards its own queue; channels keep theirs.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub async fn empty(&self, workers: &DiskWorkers) -> io::Result<()> {
+        self.discard(workers, |files| files.empty()).await
+    }
+
+    /// Discards its own queue and removes its files.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub async fn delete_queue(&self, workers: &DiskWorkers) -> io::Result<()> {
+        self.discard(workers, |files| files.delete()).await
+    }
+
+    async fn discard(
+        &self,
+        workers: &DiskWorkers,
+        files_too: impl FnOnce(&mut crate::queue::backlog::LockedBacklog<'_>) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let Some(this) = self.this.upgrade().filter(|_| self.backlog.is_some()) else {
+            self.forget();
+            return Ok(());
+        };
+        let owner: Arc<dyn QueueOwner> = this.clone();
+        let step = move |files: &mut crate::queue::backlog::LockedBacklog<'_>| {
+            this.forget();
+            files_too(files)
+        };
+        workers.with_files(&owner, step).await.unwrap_or(Ok(()))
+    }
+
+    fn forget(&self) {
+        let mut state = self.state.lock();
+        state.queue.clear();
+        self.inside.store(0, Relaxed);
+    }
+
+    /// Ends the topic at a clean stop: what it kept in memory goes to its files. Blocks.
+    ///
+    /// # Errors
+    /// Those of the file system: what could not be written is lost.
+    pub fn close(&self) -> io::Result<()> {
+        let memory = {
+            let mut state = self.state.lock();
+            state.exiting = true;
+            state.queue.take_memory()
+        };
+        self.backlog.as_ref().map_or(Ok(()), |backlog| backlog.lock().close(memory))
+    }
+
+    /// A picture of it, without its channels.
+    #[must_use]
+    pub fn snapshot(&self) -> TopicSnapshot {
+        let state = self.state.lock();
+        TopicSnapshot {
+            name: self.name.clone(),
+            depth: state.queue.depth(),
+            backend_depth: state.queue.backend_depth(),
+            inside: u64::try_from(self.inside.load(Relaxed)).unwrap_or(0),
+            message_count: self.message_count.load(Relaxed),
+            message_bytes: self.message_bytes.load(Relaxed),
+            paused: state.paused,
+        }
+    }
+}
+
+/// What a topic was at one moment.
+#[derive(Clone, Debug)]
+pub struct TopicSnapshot {
+    /// Its name.
+    pub name: TopicName,
+    /// Messages of its own queue, in memory and files.
+    pub depth: u64,
+    /// Those in files.
+    pub backend_depth: u64,
+    /// Messages of its own queue in any state.
+    pub inside: u64,
+    /// Accepted publishes.
+    pub message_count: u64,
+    /// Bytes of their bodies.
+    pub message_bytes: u64,
+    /// Whether handing over is stopped.
+    pub paused: bool,
+}
+
+/// Gives every channel a reference to the run.
+fn hand_over(channels: &[Arc<Channel>], run: Run, effects: &mut Effects) {
+    let Some((last, others)) = channels.split_last() else { return };
+    for channel in others {
+        channel.publish(run.clone(), effects);
+    }
+    last.publish(run, effects);
+}
+
+impl QueueOwner for Topic {
+    fn backlog(&self) -> Option<&Arc<Backlog>> {
+        self.backlog.as_ref()
+    }
+
+    fn wants_more(&self) -> bool {
+        let state = self.state.lock();
+        state.could_flow() && state.queue.wants_more()
+    }
+
+    fn read_ahead(&self, run: Run, _: &mut Effects) {
+        self.state.lock().queue.read_ahead(run);
+    }
+
+    fn spilled(&self, effects: &mut Effects) {
+        // It may have begun to flow while the run was on its way into the files.
+        self.catch_up_if_needed(&mut self.state.lock(), effects);
+    }
+
+    fn spill_failed(&self, n: usize) {
+        self.inside.fetch_sub(n as i64, Relaxed);
+    }
+}
