@@ -159,11 +159,15 @@ impl DiskQueue {
         if from >= to {
             return;
         }
-        let bad = self.bad.remove(&from);
-        self.passed.push(Passed { file: from, bad });
-        while let Some(file) = self.bad.range(..to).next().copied() {
-            self.bad.remove(&file);
-            self.passed.push(Passed { file, bad: true });
+        // Files without a record the reader could take lie in between.
+        let between = self
+            .lengths
+            .range(from..to)
+            .map(|(file, _)| *file)
+            .filter(|file| *file != from);
+        for file in std::iter::once(from).chain(between) {
+            let bad = self.bad.remove(&file);
+            self.passed.push(Passed { file, bad });
         }
         self.lengths = self.lengths.split_off(&to);
     }
