@@ -1,0 +1,92 @@
+//! The custom resources of `nsq.rs/v1alpha1`: their Rust types, defaults, rules and status.
+//!
+//! These types are the only source of the CRDs (`crd`), of the rules (`validate`) and of the texts
+//! both show. Nothing here knows a client, a clock or a file. Source: operator spec, sections 2 and 3.
+
+#[allow(
+    unreachable_pub,
+    reason = "KubeSchema makes a local copy of each public struct"
+)]
+mod admin;
+mod case;
+#[allow(
+    unreachable_pub,
+    reason = "KubeSchema makes a local copy of each public struct"
+)]
+mod channel;
+#[allow(
+    unreachable_pub,
+    reason = "KubeSchema makes a local copy of each public struct"
+)]
+mod cluster;
+mod defaults;
+mod duration;
+mod flavor;
+#[allow(
+    unreachable_pub,
+    reason = "KubeSchema makes a local copy of each public struct"
+)]
+mod lookupd;
+mod network;
+#[allow(
+    unreachable_pub,
+    reason = "KubeSchema makes a local copy of each public struct"
+)]
+mod nsqd;
+mod nsqd_options;
+mod pod;
+mod policy;
+mod quantity;
+mod reason;
+mod rules;
+#[allow(
+    unreachable_pub,
+    reason = "KubeSchema makes a local copy of each public struct"
+)]
+mod security;
+mod status;
+mod status_parts;
+#[allow(
+    unreachable_pub,
+    reason = "KubeSchema makes a local copy of each public struct"
+)]
+mod topic;
+
+pub use admin::{AdminOptions, AdminSpec, ParentRef, Route, RouteType};
+pub use channel::{NsqChannel, NsqChannelSpec};
+pub use cluster::{ImagePullPolicy, IpFamilyPolicy, Mode, NsqCluster, NsqClusterSpec};
+pub use duration::{Span, SpanError};
+pub use flavor::{Flavor, derived_flavor};
+pub use lookupd::{LookupdOptions, LookupdPdb, LookupdSpec};
+pub use network::{IpBlock, LabelSelector, NetworkPolicy, Peer, SelectorOperator, SelectorRequirement};
+pub use nsqd::{
+    AccessMode, Drain, Evacuate, Expose, ExposeServiceType, ExposeType, NsqdPdb, NsqdSpec, OnTimeout,
+    PublishService, PublishServiceType, Storage, StorageType, Update, UpdateType, WhenDeleted, WhenScaled,
+};
+pub use nsqd_options::{LogLevel, NsqdOptions, Statsd};
+pub use pod::{
+    AdminPod, AdminRequests, EnvVar, LookupdPod, LookupdRequests, NsqdPod, NsqdRequests, Pod, Requests,
+    Resources, TaintEffect, Toleration, TolerationOperator, TopologySpread,
+};
+pub use policy::{
+    ChannelFull, ChannelPolicy, Durability, OnExpired, Size, TopicFull, TopicPolicy, policy_json,
+};
+pub use quantity::{Quantity, ResourceQuantity};
+pub use reason::{ConditionStatus, ConditionType, Reason};
+pub use rules::ExtraKeys;
+pub use security::{
+    Auth, AuthRequestMethod, ClientAuth, Monitoring, PodSecurity, Tls, TlsMinVersion, TlsMode,
+};
+pub use status::{Condition, MemberStatus, NsqClusterStatus, Phase, Time};
+pub use status_parts::{
+    AdminStatus, Blocker, BlockerReason, DrainNode, DrainState, DrainStatus, Endpoints, LookupdStatus,
+    NsqdStatus, RolloutReason, RolloutStatus, StorageStatus,
+};
+pub use topic::{DeletionPolicy, NsqTopic, NsqTopicSpec};
+
+/// API group of the three kinds.
+pub const GROUP: &str = "nsq.rs";
+/// The one served and stored version.
+pub const VERSION: &str = "v1alpha1";
+/// `apiVersion` of the three kinds.
+pub const API_VERSION: &str = "nsq.rs/v1alpha1";
