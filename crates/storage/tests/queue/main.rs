@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end that way, also in its helpers")]
 
 mod failures;
+mod garbage;
 mod interchange;
 mod life;
 mod model;
