@@ -3,5 +3,7 @@
 //! | module | owns | does not know |
 //! |---|---|---|
 //! | [`api`] | the custom resource types, defaults, rules | clients, clocks, files |
+//! | [`check`] | messages through a cluster and back, as any client would | Kubernetes, local mode |
 
 pub mod api;
+pub mod check;

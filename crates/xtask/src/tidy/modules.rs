@@ -73,7 +73,7 @@ const REFUSALS: &[Refusal] = &[
     Refusal {
         files: &[
             "nsqd/src/channel/state",
-            "nsqd/src/channel/subscriber",
+            "nsqd/src/channel/in_flight",
             "nsqd/src/wheel",
             "nsqd/src/session/negotiate",
             "nsqd/src/lookup/registrar",
