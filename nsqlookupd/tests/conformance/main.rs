@@ -1,0 +1,16 @@
+//! nsqlookupd as its peers see it: the cases of nsqlookupd spec 10, against the real process.
+//!
+//! With `NSQLOOKUPD_REFERENCE` set to the path of another build, for example the original, the same tests run against
+//! that; they skip or adapt where docs/compatibility.md names a deliberate difference.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests work with real processes"
+)]
+
+mod http;
+mod process;
+mod registration;
+mod support;
+mod tcp;
