@@ -34,6 +34,8 @@ struct Inode {
     synced: Vec<u8>,
     /// Bytes before this position are the same in both.
     same: usize,
+    /// From here on reads fail.
+    unreadable_from: Option<u64>,
 }
 
 impl Inode {
@@ -113,10 +115,18 @@ impl MemoryDisk {
             bytes: content.to_vec(),
             synced: content.to_vec(),
             same: content.len(),
+            unreadable_from: None,
         };
         let inode = Arc::new(Mutex::new(inode));
         state.entries.insert(path.to_owned(), Arc::clone(&inode));
         state.synced_entries.insert(path.to_owned(), inode);
+    }
+
+    /// Lets reads of the file at or behind `position` fail, as bad sectors do.
+    pub fn damage(&self, path: &Path, position: u64) {
+        if let Some(inode) = self.state().entries.get(path) {
+            lock(inode).unreadable_from = Some(position);
+        }
     }
 
     /// All files with their content, in order of their paths.
@@ -178,7 +188,13 @@ impl DiskFile for MemoryFile {
                 .ok()
                 .and_then(|position| inode.bytes.get(position..));
             let rest = rest.unwrap_or_default();
-            let count = rest.len().min(buffer.len());
+            let mut count = rest.len().min(buffer.len());
+            if let Some(good) = inode.unreadable_from.map(|from| from.saturating_sub(position)) {
+                count = count.min(usize::try_from(good).unwrap_or(usize::MAX));
+                if good == 0 {
+                    return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
+                }
+            }
             if let (Some(target), Some(source)) = (buffer.get_mut(..count), rest.get(..count)) {
                 target.copy_from_slice(source);
             }

@@ -138,7 +138,7 @@ impl DiskQueue {
         }
         let start = out.len();
         let most = lengths.longest().saturating_mul(room.records);
-        let mut got = fill(
+        let got = fill(
             reader.handle.as_ref(),
             offset,
             left.min(room.bytes.max(PREFIX)).min(most),
@@ -153,24 +153,25 @@ impl DiskQueue {
             match (size > left, room.first) {
                 (true, _) => return Ok(unreadable("unexpected EOF")),
                 (false, false) => return Ok(Outcome::NoRoom),
-                (false, true) => got = fill(reader.handle.as_ref(), offset, size, out)?,
+                (false, true) => {
+                    fill(reader.handle.as_ref(), offset, size, out)?;
+                }
             }
         }
-        Ok(self.accept(start, got, limit, room, out, ends))
+        Ok(self.accept(start, limit, room, out, ends))
     }
 
     /// Takes the whole records at the end of `out` from `start` on, and cuts off the rest.
     fn accept(
         &mut self,
         start: usize,
-        got: usize,
         limit: u64,
         room: Room,
         out: &mut Vec<u8>,
         ends: &mut Vec<usize>,
     ) -> Outcome {
         let lengths = self.record_lengths();
-        let end = start.saturating_add(got);
+        let end = out.len();
         let mut place = start;
         let mut count = 0_usize;
         let mut stop = None;

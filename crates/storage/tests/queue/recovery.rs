@@ -122,6 +122,15 @@ fn a_missing_middle_file_is_passed() {
 }
 
 #[test]
+fn bad_sectors_lose_the_rest_of_their_file_only() {
+    let disk = ten_records();
+    disk.damage(&path("000001.dat"), 40);
+    let mut queue = open_clean(&disk);
+    assert_eq!(drain(&mut queue), [0, 1, 2, 3, 6, 7, 8, 9]);
+    assert_eq!(files(&disk), ["000001.dat.bad", "000003.dat", "meta.dat"]);
+}
+
+#[test]
 fn an_empty_middle_file_is_set_aside() {
     let disk = ten_records();
     damage(&disk, "000001.dat", Vec::clear);
