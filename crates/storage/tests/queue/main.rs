@@ -7,5 +7,6 @@ mod garbage;
 mod interchange;
 mod life;
 mod model;
+mod positions;
 mod recovery;
 mod support;

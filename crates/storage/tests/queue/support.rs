@@ -1,6 +1,6 @@
 //! Queues with records that are numbers, for tests.
 
-use nsq_storage::{Disk, DiskQueue, MemoryDisk, QueueOptions, Warning};
+use nsq_storage::{Disk, DiskQueue, MemoryDisk, QueueOptions, Warning, WarningKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -116,4 +116,31 @@ pub(crate) fn content(disk: &MemoryDisk, file: &str) -> Vec<u8> {
 
 pub(crate) fn meta(disk: &MemoryDisk) -> String {
     String::from_utf8(content(disk, "meta.dat")).unwrap()
+}
+
+/// A closed queue of the records 0 to 9 in the files 0 to 3, three in each but the last.
+pub(crate) fn ten_records() -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    let mut queue = open_clean(&disk);
+    append(&mut queue, 0..10);
+    queue.close().unwrap();
+    disk
+}
+
+pub(crate) fn damage(disk: &MemoryDisk, file: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = content(disk, file);
+    change(&mut bytes);
+    disk.put(&path(file), &bytes);
+}
+
+pub(crate) fn kinds(warnings: Vec<Warning>) -> Vec<WarningKind> {
+    warnings.into_iter().map(|warning| warning.kind).collect()
+}
+
+pub(crate) fn unreadable(file: u64, position: u64, reason: &str) -> WarningKind {
+    WarningKind::Unreadable {
+        file,
+        position,
+        reason: reason.to_owned(),
+    }
 }
