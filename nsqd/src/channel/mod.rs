@@ -289,6 +289,12 @@ impl Channel {
         if state.orphans.contains_key(&id) || held() { NotYours::Another } else { NotYours::NotInFlight }
     }
 
+    /// Whether somebody consumes it.
+    #[must_use]
+    pub fn has_consumers(&self) -> bool {
+        !self.state.lock().consumers.is_empty()
+    }
+
     /// Whether it is being deleted.
     #[must_use]
     pub fn is_exiting(&self) -> bool {
