@@ -3,35 +3,21 @@
 //! These types are the only source of the CRDs (`crd`), of the rules (`validate`) and of the texts
 //! both show. Nothing here knows a client, a clock or a file. Source: operator spec, sections 2 and 3.
 
-#[allow(
+#![allow(
     unreachable_pub,
-    reason = "KubeSchema makes a local copy of each public struct"
+    reason = "KubeSchema makes a local copy of each public struct in its method"
 )]
+
 mod admin;
 mod case;
-#[allow(
-    unreachable_pub,
-    reason = "KubeSchema makes a local copy of each public struct"
-)]
 mod channel;
-#[allow(
-    unreachable_pub,
-    reason = "KubeSchema makes a local copy of each public struct"
-)]
 mod cluster;
 mod defaults;
 mod duration;
 mod flavor;
-#[allow(
-    unreachable_pub,
-    reason = "KubeSchema makes a local copy of each public struct"
-)]
 mod lookupd;
+mod manifest;
 mod network;
-#[allow(
-    unreachable_pub,
-    reason = "KubeSchema makes a local copy of each public struct"
-)]
 mod nsqd;
 mod nsqd_options;
 mod pod;
@@ -39,18 +25,14 @@ mod policy;
 mod quantity;
 mod reason;
 mod rules;
-#[allow(
-    unreachable_pub,
-    reason = "KubeSchema makes a local copy of each public struct"
-)]
+mod schema;
 mod security;
 mod status;
 mod status_parts;
-#[allow(
-    unreachable_pub,
-    reason = "KubeSchema makes a local copy of each public struct"
-)]
+mod structure;
 mod topic;
+mod validate;
+mod yaml;
 
 pub use admin::{AdminOptions, AdminSpec, ParentRef, Route, RouteType};
 pub use channel::{NsqChannel, NsqChannelSpec};
@@ -58,6 +40,7 @@ pub use cluster::{ImagePullPolicy, IpFamilyPolicy, Mode, NsqCluster, NsqClusterS
 pub use duration::{Span, SpanError};
 pub use flavor::{Flavor, derived_flavor};
 pub use lookupd::{LookupdOptions, LookupdPdb, LookupdSpec};
+pub use manifest::{Manifest, ManifestError, parse_manifest};
 pub use network::{IpBlock, LabelSelector, NetworkPolicy, Peer, SelectorOperator, SelectorRequirement};
 pub use nsqd::{
     AccessMode, Drain, Evacuate, Expose, ExposeServiceType, ExposeType, NsqdPdb, NsqdSpec, OnTimeout,
@@ -74,6 +57,7 @@ pub use policy::{
 pub use quantity::{Quantity, ResourceQuantity};
 pub use reason::{ConditionStatus, ConditionType, Reason};
 pub use rules::ExtraKeys;
+pub use schema::Kind;
 pub use security::{
     Auth, AuthRequestMethod, ClientAuth, Monitoring, PodSecurity, Tls, TlsMinVersion, TlsMode,
 };
@@ -83,6 +67,7 @@ pub use status_parts::{
     NsqdStatus, RolloutReason, RolloutStatus, StorageStatus,
 };
 pub use topic::{DeletionPolicy, NsqTopic, NsqTopicSpec};
+pub use validate::{Resource, Violation, validate};
 
 /// API group of the three kinds.
 pub const GROUP: &str = "nsq.rs";
