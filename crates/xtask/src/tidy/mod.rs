@@ -2,13 +2,16 @@
 //!
 //! - [`crates`]: which package may depend on which (the map of docs/architecture.md), read from cargo's metadata.
 //! - [`modules`]: which module may name which path, inside the packages; [`paths`] finds the paths that a file names.
+//! - [`docs`]: the tests that documents name as guards exist.
 //! - [`text`]: file sizes, white space, left-over markers, allowances without a reason.
 
 mod crates;
+mod docs;
 mod modules;
 mod paths;
 mod text;
 
+use std::collections::HashSet;
 use std::fs;
 
 use crate::process::{Outcome, cargo, command, output, root};
@@ -21,6 +24,7 @@ pub(crate) fn run() -> Outcome {
     let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
     let mut violations = crates::check(&crates::parse(&metadata)?);
     let mut warnings = Vec::new();
+    let mut functions = HashSet::new();
 
     // Files that git would commit: tracked ones and new ones that are not ignored.
     let listed = output(command("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]))?;
@@ -34,10 +38,16 @@ pub(crate) fn run() -> Outcome {
         warnings.extend(findings.noted);
         if path.ends_with(".rs") {
             violations.extend(modules::check(path, &content));
+            docs::collect_functions(&content, &mut functions);
         }
         if path.ends_with("Cargo.toml") {
             violations.extend(crates::check_manifest(path, &content));
         }
+    }
+
+    for path in docs::GUARDED {
+        let content = fs::read_to_string(root().join(path)).map_err(|e| format!("read {path}: {e}"))?;
+        violations.extend(docs::check(path, &content, &functions));
     }
 
     for line in &warnings {
