@@ -98,6 +98,7 @@ fn finish(schema: &mut Value) {
     each_schema(schema, &mut |node| {
         // The API server prunes null where it is not allowed, so null means absent everywhere.
         node.remove("nullable");
+        node.remove("title");
         shorten_description(node);
         whole_numbers(node);
         // The server fills an empty block from the defaults of its fields; one default per leaf is enough.
