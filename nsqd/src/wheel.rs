@@ -38,6 +38,8 @@ pub struct Wheel<T> {
     /// The tick up to which everything has expired.
     now: u64,
     len: usize,
+    /// Given to the next entry, so that a key of a past one never names it, also after the nodes were given back.
+    next_generation: u32,
 }
 
 impl<T> Default for Wheel<T> {
@@ -49,6 +51,7 @@ impl<T> Default for Wheel<T> {
             occupied: [[0; SLOTS / 64]; LEVELS],
             now: 0,
             len: 0,
+            next_generation: 0,
         }
     }
 }
@@ -69,9 +72,11 @@ impl<T> Wheel<T> {
     /// Adds an entry that expires at `due` ns or up to a millisecond later.
     pub fn insert(&mut self, due: u64, value: T) -> Key {
         let due = due.div_ceil(TICK);
+        let generation = self.next_generation;
+        self.next_generation = generation.wrapping_add(1);
         let index = if self.free == NIL {
             let index = u32::try_from(self.nodes.len()).unwrap_or(NIL);
-            self.nodes.push(Node { due, value: Some(value), next: NIL, prev: NIL, slot: 0, generation: 0 });
+            self.nodes.push(Node { due, value: Some(value), next: NIL, prev: NIL, slot: 0, generation });
             index
         } else {
             let index = self.free;
@@ -79,11 +84,12 @@ impl<T> Wheel<T> {
             self.free = node.next;
             node.due = due;
             node.value = Some(value);
+            node.generation = generation;
             index
         };
         self.len += 1;
         self.link(index);
-        Key { index, generation: self.nodes[index as usize].generation }
+        Key { index, generation }
     }
 
     /// Takes an entry out; `None` when it expired or was cancelled before.
@@ -122,13 +128,16 @@ impl<T> Wheel<T> {
 
     /// Takes out every entry that the predicate selects. Walks all entries.
     pub fn extract(&mut self, selected: impl Fn(&T) -> bool, out: &mut impl FnMut(u64, T)) {
-        for index in 0..self.nodes.len() {
-            let node = &self.nodes[index];
+        let mut index = 0;
+        // The nodes go with the last entry, so their number is asked each time.
+        while let Some(node) = self.nodes.get(index) {
+            let here = index;
+            index += 1;
             if node.value.as_ref().is_some_and(&selected) {
                 let due = node.due * TICK;
-                let index = u32::try_from(index).unwrap_or(NIL);
-                self.unlink(index);
-                if let Some(value) = self.release(index) {
+                let here = u32::try_from(here).unwrap_or(NIL);
+                self.unlink(here);
+                if let Some(value) = self.release(here) {
                     out(due, value);
                 }
             }
@@ -179,7 +188,6 @@ impl<T> Wheel<T> {
 
     fn release(&mut self, index: u32) -> Option<T> {
         let node = &mut self.nodes[index as usize];
-        node.generation = node.generation.wrapping_add(1);
         node.next = self.free;
         self.free = index;
         self.len -= 1;
@@ -309,6 +317,28 @@ mod tests {
                 prop_assert!(wheel.next_due().zip(first).is_none_or(|(next, first)| next <= first * TICK && next > now * TICK));
             }
         }
+    }
+
+    #[test]
+    fn extract_may_take_the_last_entry_in_the_middle_of_the_walk() {
+        let mut wheel = Wheel::default();
+        let keys: Vec<Key> = (0..10u64).map(|n| wheel.insert(n * TICK, n)).collect();
+        for key in &keys[5..] {
+            wheel.cancel(*key);
+        }
+        let mut all = Vec::new();
+        wheel.extract(|_| true, &mut |_, n| all.push(n));
+        assert_eq!((wheel.len(), all), (0, vec![0, 1, 2, 3, 4]));
+    }
+
+    #[test]
+    fn a_key_of_the_past_names_no_entry_of_today() {
+        let mut wheel = Wheel::default();
+        let past = wheel.insert(5 * TICK, 1);
+        assert_eq!(wheel.cancel(past), Some(1));
+        let today = wheel.insert(5 * TICK, 2);
+        assert_eq!(wheel.cancel(past), None);
+        assert_eq!(wheel.cancel(today), Some(2));
     }
 
     #[test]
