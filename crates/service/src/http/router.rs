@@ -133,7 +133,13 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// Adds an endpoint. Of two that match, the first added answers.
     #[must_use]
     pub fn route(mut self, route: Route<S>) -> Self {
-        let pattern = Pattern::new(format!("{}{}", self.base, route.path));
+        let path = match (self.base.as_str(), route.path) {
+            ("", path) => path.to_owned(),
+            // the root below a base is the base itself, without a slash
+            (base, "/") => base.to_owned(),
+            (base, path) => format!("{base}{path}"),
+        };
+        let pattern = Pattern::new(path);
         self.routes.push((pattern, route));
         self
     }

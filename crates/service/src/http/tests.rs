@@ -53,8 +53,6 @@ async fn parts(_: Arc<()>, _: Request) -> Result<Reply, Failure> {
 }
 
 async fn start(limits: Limits) -> Server {
-    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
-    let port = u16::try_from(listener.port()).unwrap();
     let router = Router::new(Arc::new(()))
         .route(Route::plain(Method::GET, "/ping", ping).logged_at_debug())
         .route(Route::plain(Method::PUT, "/plain", fail))
@@ -63,6 +61,12 @@ async fn start(limits: Limits) -> Server {
         .route(Route::v1(Method::PUT, "/config/:opt", fail))
         .route(Route::v1(Method::POST, "/topic/create", nothing))
         .route(Route::v1(Method::GET, "/parts", parts));
+    start_router(router, limits).await
+}
+
+async fn start_router(router: Router<()>, limits: Limits) -> Server {
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let port = u16::try_from(listener.port()).unwrap();
     let tasks = Tasks::new();
     let server = serve(listener, Arc::new(router), tasks.clone(), limits);
     tasks.spawn(async move { server.await.unwrap() });
@@ -251,6 +255,29 @@ async fn paths_are_led_to_their_canonical_form() {
     );
     check(
         &server.ask("GET /config/").await,
+        "404",
+        &[],
+        r#"{"message":"NOT_FOUND"}"#,
+    );
+}
+
+#[tokio::test]
+async fn a_base_path_stands_before_every_path() {
+    let router = Router::new(Arc::new(()))
+        .base("/adm/in")
+        .route(Route::plain(Method::GET, "/", ping))
+        .route(Route::plain(Method::GET, "/ping", ping));
+    let server = start_router(router, Limits::default()).await;
+    check(&server.ask("GET /adm/in").await, "200", &[], "OK");
+    check(
+        &server.ask("GET /adm/in/").await,
+        "301",
+        &["Location: /adm/in\r\n"],
+        "",
+    );
+    check(&server.ask("GET /adm/in/ping").await, "200", &[], "OK");
+    check(
+        &server.ask("GET /ping").await,
         "404",
         &[],
         r#"{"message":"NOT_FOUND"}"#,

@@ -1,0 +1,196 @@
+//! Flags and config keys (nsqadmin spec 2, as far as they do something), converted once into [`Options`]. Pure.
+
+use std::time::Duration;
+
+use nsq_service::exit::Exit;
+use nsq_service::flags::{Flag, Program, Values};
+use nsq_service::log::Level;
+
+/// The flag table.
+pub const FLAGS: &[Flag] = &[
+    Flag::config(),
+    Flag::version(),
+    Flag::level(
+        "log-level",
+        "INFO",
+        "set log verbosity: debug, info, warn, error, or fatal",
+    ),
+    Flag::string("log-prefix", "[nsqadmin] ", "log message prefix"),
+    Flag::bool("verbose", false, "[deprecated] has no effect, use --log-level").flag_only(),
+    Flag::string(
+        "http-address",
+        "0.0.0.0:4171",
+        "<addr>:<port> to listen on for HTTP clients",
+    ),
+    Flag::string("base-path", "/", "URL base path"),
+    Flag::duration("http-client-connect-timeout", "2s", "timeout for HTTP connect"),
+    Flag::duration("http-client-request-timeout", "5s", "timeout for HTTP request"),
+    Flag::strings(
+        "lookupd-http-address",
+        "lookupd HTTP address (may be given multiple times)",
+    )
+    .key("nsqlookupd_http_addresses"),
+    Flag::strings(
+        "nsqd-http-address",
+        "nsqd HTTP address (may be given multiple times)",
+    )
+    .key("nsqd_http_addresses"),
+];
+
+/// What an nsqadmin runs with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `host:port`, port 0 for any.
+    pub http_address: String,
+    /// Prefix of every path: empty, or starts with a slash and does not end in one.
+    pub base_path: String,
+    /// Where the cluster is learned from.
+    pub sources: Sources,
+    /// Time to connect to an upstream.
+    pub connect_timeout: Duration,
+    /// Time for a whole request to an upstream.
+    pub request_timeout: Duration,
+    /// Lines below it are dropped.
+    pub log_level: Level,
+    /// Text before every log line.
+    pub log_prefix: String,
+}
+
+/// Where the cluster is learned from; the addresses are `host:port` of HTTP APIs and never an empty list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// nsqlookupds, which know the nsqds.
+    Lookupds(Vec<String>),
+    /// nsqds by name.
+    Nsqds(Vec<String>),
+}
+
+impl Options {
+    /// Reads the command line and the config file it names, and checks the result.
+    ///
+    /// # Errors
+    /// An end instead of a start, see [`Program::parse`]; also exit code 1 for options that do not fit together.
+    pub fn from_args(args: impl IntoIterator<Item = String>) -> Result<Self, Exit> {
+        let values = Program::new("nsqadmin", FLAGS).parse(args)?;
+        Self::try_from(&values)
+            .map_err(|text| Exit::fatal("[nsqadmin] ", &format!("failed to instantiate nsqadmin - {text}")))
+    }
+}
+
+impl TryFrom<&Values> for Options {
+    type Error = String;
+
+    fn try_from(values: &Values) -> Result<Self, String> {
+        let lookupds = values.strings("lookupd-http-address");
+        let nsqds = values.strings("nsqd-http-address");
+        let sources = match (lookupds.is_empty(), nsqds.is_empty()) {
+            (true, true) => {
+                return Err("--nsqd-http-address or --lookupd-http-address required".to_owned());
+            }
+            (false, false) => {
+                return Err("use --nsqd-http-address or --lookupd-http-address not both".to_owned());
+            }
+            (false, true) => Sources::Lookupds(addresses("lookupd-http-address", lookupds)?),
+            (true, false) => Sources::Nsqds(addresses("nsqd-http-address", nsqds)?),
+        };
+        Ok(Self {
+            http_address: values.string("http-address").to_owned(),
+            base_path: base_path(values.string("base-path")),
+            sources,
+            connect_timeout: values.duration("http-client-connect-timeout"),
+            request_timeout: values.duration("http-client-request-timeout"),
+            log_level: values.level("log-level"),
+            log_prefix: values.string("log-prefix").to_owned(),
+        })
+    }
+}
+
+/// Only the form is checked: a name that does not resolve now may do so later, and shows as unreachable until then.
+fn addresses(flag: &str, list: &[String]) -> Result<Vec<String>, String> {
+    for address in list {
+        let valid = address.rsplit_once(':').is_some_and(|(host, port)| {
+            let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+            let host_fits = bare.is_some() || (!host.is_empty() && !host.contains([':', '/']));
+            host_fits && port.parse::<u16>().is_ok()
+        });
+        if !valid {
+            return Err(format!(
+                "failed to resolve --{flag} ({address}) - not <host>:<port>"
+            ));
+        }
+    }
+    Ok(list.to_vec())
+}
+
+fn base_path(text: &str) -> String {
+    let segments = text
+        .split('/')
+        .filter(|segment| !segment.is_empty() && *segment != ".");
+    segments.map(|segment| format!("/{segment}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(args: &[&str]) -> Result<Options, Exit> {
+        Options::from_args(args.iter().map(|arg| (*arg).to_owned()))
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_reference() {
+        let options = options(&["--lookupd-http-address=a:4161"]).unwrap();
+        assert_eq!(options.http_address, "0.0.0.0:4171");
+        assert_eq!(options.base_path, "");
+        assert_eq!(options.sources, Sources::Lookupds(vec!["a:4161".to_owned()]));
+        assert_eq!(
+            (
+                options.connect_timeout.as_secs(),
+                options.request_timeout.as_secs()
+            ),
+            (2, 5)
+        );
+    }
+
+    #[test]
+    fn exactly_one_kind_of_source_is_needed() {
+        for (args, text) in [
+            (&[][..], "--nsqd-http-address or --lookupd-http-address required"),
+            (
+                &["--lookupd-http-address=a:1", "--nsqd-http-address=b:1"],
+                "use --nsqd-http-address or --lookupd-http-address not both",
+            ),
+            (
+                &["--nsqd-http-address=http://h:1"],
+                "failed to resolve --nsqd-http-address (http://h:1) - ",
+            ),
+            (
+                &["--lookupd-http-address=h"],
+                "failed to resolve --lookupd-http-address (h) - ",
+            ),
+            (
+                &["--lookupd-http-address=::1:4161"],
+                "failed to resolve --lookupd-http-address (::1:4161) - ",
+            ),
+        ] {
+            let exit = options(args).unwrap_err();
+            assert_eq!(exit.code, 1);
+            let expected = format!("FATAL: failed to instantiate nsqadmin - {text}");
+            assert!(exit.stderr.contains(&expected), "{}", exit.stderr);
+        }
+        assert!(options(&["--nsqd-http-address=[::1]:4151"]).is_ok());
+    }
+
+    #[test]
+    fn the_base_path_is_normalised() {
+        for (given, expected) in [
+            ("", ""),
+            ("/", ""),
+            ("nsq", "/nsq"),
+            ("/adm//in/", "/adm/in"),
+            ("./x", "/x"),
+        ] {
+            assert_eq!(base_path(given), expected);
+        }
+    }
+}

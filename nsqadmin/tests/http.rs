@@ -1,0 +1,482 @@
+//! nsqadmin over HTTP, against scripted nsqlookupds and nsqds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests talk to real sockets"
+)]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nsq_service::clock::ManualClock;
+use nsq_service::http::{Failure, Limits, Method, Reply, Request, Route, Router, serve};
+use nsq_service::listen::Listener;
+use nsq_service::log::Level;
+use nsq_service::tasks::Tasks;
+use nsqadmin::{Admin, Options, Sources};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// An upstream that answers what it was told, and counts.
+struct Fake {
+    address: String,
+    state: Arc<Script>,
+    tasks: Tasks,
+}
+
+#[derive(Default)]
+struct Script {
+    answers: Mutex<HashMap<String, String>>,
+    asked: Mutex<Vec<String>>,
+}
+
+async fn play(script: Arc<Script>, request: Request) -> Result<Reply, Failure> {
+    let topic = request
+        .query()?
+        .get("topic")
+        .map(|topic| format!("?topic={topic}"))
+        .unwrap_or_default();
+    let key = format!("{}{topic}", request.path());
+    script.asked.lock().unwrap().push(key.clone());
+    let answer = script.answers.lock().unwrap().get(&key).cloned();
+    answer
+        .map(Reply::json_bytes)
+        .ok_or_else(|| Failure::not_found("TOPIC_NOT_FOUND"))
+}
+
+impl Fake {
+    async fn start() -> Self {
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("127.0.0.1:{}", listener.port());
+        let state = Arc::new(Script::default());
+        let router = Router::new(Arc::clone(&state)).route(Route::v1(Method::GET, "/*path", play));
+        let tasks = Tasks::new();
+        let server = serve(listener, Arc::new(router), tasks.clone(), Limits::default());
+        tasks.spawn(async move { server.await.unwrap() });
+        Self {
+            address,
+            state,
+            tasks,
+        }
+    }
+
+    fn answers(&self, path: &str, json: impl Into<String>) {
+        self.state
+            .answers
+            .lock()
+            .unwrap()
+            .insert(path.to_owned(), json.into());
+    }
+
+    fn asked(&self) -> usize {
+        self.state.asked.lock().unwrap().len()
+    }
+
+    fn port(&self) -> &str {
+        self.address.rsplit_once(':').unwrap().1
+    }
+
+    async fn stop(&self) {
+        self.tasks.stop();
+        assert_eq!(self.tasks.join(Duration::from_secs(10)).await, 0);
+    }
+
+    /// This fake as an nsqlookupd lists it.
+    fn node(&self, host: &str, topics: &str) -> String {
+        let port = self.port();
+        format!(
+            r#"{{"remote_address":"127.0.0.1:9","hostname":"{host}","broadcast_address":"127.0.0.1","tcp_port":1{port},
+            "http_port":{port},"version":"1.3.0","tombstones":[],"topics":{topics}}}"#
+        )
+    }
+}
+
+/// The set-up of the spec: two nsqlookupds, two nsqds, `t1/c1` on both, `dead/dc` only at the nsqlookupds.
+struct Cluster {
+    lookupds: [Fake; 2],
+    nsqds: [Fake; 2],
+    clock: Arc<ManualClock>,
+    port: i32,
+    base: &'static str,
+    _admin: Admin,
+}
+
+fn stats(depth: i64, backend: i64) -> String {
+    format!(
+        r#"{{"version":"1.3.0","health":"OK","topics":[{{"topic_name":"t1","depth":0,"backend_depth":0,
+        "message_count":{depth},"channels":[{{"channel_name":"c1","depth":{depth},"backend_depth":{backend},
+        "in_flight_count":1,"client_count":1,"clients":null}}]}}],"producers":null}}"#
+    )
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        Self::start_with("", true).await
+    }
+
+    async fn start_with(base: &'static str, by_lookupd: bool) -> Self {
+        let lookupds = [Fake::start().await, Fake::start().await];
+        let nsqds = [Fake::start().await, Fake::start().await];
+        let nodes = format!(
+            r#"{{"producers":[{},{}]}}"#,
+            nsqds[1].node("d2", r#"["t1"]"#),
+            nsqds[0].node("d1", r#"["t1"]"#)
+        );
+        for lookupd in &lookupds {
+            lookupd.answers("/topics", r#"{"topics":["t1","dead"]}"#);
+            lookupd.answers("/nodes", nodes.clone());
+            lookupd.answers("/lookup?topic=dead", r#"{"channels":["dc"],"producers":[]}"#);
+            lookupd.answers(
+                "/lookup?topic=t1",
+                r#"{"channels":["c1"],"producers":[{"broadcast_address":"x"}]}"#,
+            );
+        }
+        for (nsqd, (depth, backend)) in nsqds.iter().zip([(8, 3), (1, 0)]) {
+            nsqd.answers("/stats", stats(depth, backend));
+            let (port, info) = (
+                nsqd.port(),
+                r#""version":"1.3.0","hostname":"h","broadcast_address":"127.0.0.1""#,
+            );
+            nsqd.answers(
+                "/info",
+                format!(r#"{{{info},"http_port":{port},"tcp_port":4150}}"#),
+            );
+        }
+        let addresses = |fakes: &[Fake; 2]| fakes.iter().map(|fake| fake.address.clone()).collect();
+        let options = Options {
+            http_address: "127.0.0.1:0".to_owned(),
+            base_path: base.to_owned(),
+            sources: if by_lookupd {
+                Sources::Lookupds(addresses(&lookupds))
+            } else {
+                Sources::Nsqds(addresses(&nsqds))
+            },
+            connect_timeout: Duration::from_secs(2),
+            request_timeout: Duration::from_secs(5),
+            log_level: Level::Info,
+            log_prefix: String::new(),
+        };
+        let clock = Arc::new(ManualClock::new(0));
+        let admin = Admin::start(options, Arc::clone(&clock) as _).await.unwrap();
+        Self {
+            lookupds,
+            nsqds,
+            clock,
+            port: admin.http_port(),
+            base,
+            _admin: admin,
+        }
+    }
+
+    /// Status line and headers, and the body.
+    async fn get(&self, path: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.port))
+            .await
+            .unwrap();
+        let request = format!(
+            "GET {}{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            self.base
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut text))
+            .await
+            .unwrap()
+            .unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+
+    async fn body(&self, path: &str) -> String {
+        let (head, body) = self.get(path).await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head} {body}");
+        body
+    }
+
+    /// The page, read anew.
+    async fn page(&self) -> (String, String) {
+        self.clock.advance(Duration::from_secs(2));
+        self.get(if self.base.is_empty() { "/" } else { "" }).await
+    }
+}
+
+/// nsqadmin spec 14, case 8.
+#[tokio::test]
+async fn na_008_ping_and_info() {
+    let cluster = Cluster::start().await;
+    assert_eq!(cluster.body("/ping").await, "OK");
+    let info = cluster.body("/info").await;
+    assert!(
+        info.starts_with(r#"{"version":"1.3.0","extensions":[],"release":""#),
+        "{info}"
+    );
+}
+
+/// Cases 9 and 10.
+#[tokio::test]
+async fn na_009_na_010_topics_and_inactive_topics() {
+    let cluster = Cluster::start().await;
+    let all = r#"{"topics":["dead","t1"],"message":""}"#;
+    assert_eq!(cluster.body("/api/topics").await, all);
+    assert_eq!(cluster.body("/api/topics?inactive=1").await, all);
+    assert_eq!(
+        cluster.body("/api/topics?inactive=true").await,
+        r#"{"topics":{"dead":["dc"]},"message":""}"#
+    );
+    let (head, body) = cluster.get("/api/topics?inactive=%zz").await;
+    assert!(
+        head.starts_with("HTTP/1.1 400 ") && body == r#"{"message":"INVALID_REQUEST"}"#,
+        "{head} {body}"
+    );
+}
+
+/// Cases 17 and 18.
+#[tokio::test]
+async fn na_017_na_018_nodes_are_merged() {
+    let cluster = Cluster::start().await;
+    let [l1, l2] = &cluster.lookupds;
+    let (d1, d2) = (cluster.nsqds[0].port(), cluster.nsqds[1].port());
+    let body = cluster.body("/api/nodes").await;
+    let node = |host: &str, port: &str| {
+        format!(
+            r#"{{"remote_addresses":["{}/127.0.0.1:9","{}/127.0.0.1:9"],"remote_address":"127.0.0.1:9","hostname":"{host}","broadcast_address":"127.0.0.1","tcp_port":1{port},"http_port":{port},"version":"1.3.0","topics":[{{"topic":"t1","tombstoned":false}}],"out_of_date":false}}"#,
+            l1.address, l2.address
+        )
+    };
+    assert_eq!(
+        body,
+        format!(
+            r#"{{"nodes":[{},{}],"message":""}}"#,
+            node("d1", d1),
+            node("d2", d2)
+        )
+    );
+    let old = cluster.nsqds[1].node("d2", "[]").replace("1.3.0", "1.2.1");
+    let both = format!(r#"{{"producers":[{},{old}]}}"#, cluster.nsqds[0].node("d1", "[]"));
+    l1.answers("/nodes", both.clone());
+    l2.answers("/nodes", both);
+    assert_eq!(
+        cluster
+            .body("/api/nodes")
+            .await
+            .matches(r#""out_of_date":true"#)
+            .count(),
+        1
+    );
+}
+
+/// Case 23.
+#[tokio::test]
+async fn na_023_unknown_paths_methods_and_redirects() {
+    let cluster = Cluster::start().await;
+    let (head, body) = cluster.get("/api/nope").await;
+    assert!(
+        head.starts_with("HTTP/1.1 404 ") && body == r#"{"message":"NOT_FOUND"}"#,
+        "{head} {body}"
+    );
+    let (head, _) = cluster.get("/api/topics/").await;
+    assert!(
+        head.starts_with("HTTP/1.1 301 ") && head.contains("\r\nLocation: /api/topics"),
+        "{head}"
+    );
+}
+
+/// Cases 27 and 29.
+#[tokio::test]
+async fn na_027_na_029_one_silent_nsqlookupd_is_a_warning_all_are_an_error() {
+    let cluster = Cluster::start().await;
+    let [l1, l2] = &cluster.lookupds;
+    l2.stop().await;
+    for path in ["/api/topics", "/api/nodes"] {
+        let body = cluster.body(path).await;
+        let warning = format!(r#""message":"WARNING: GET http://{}"#, l2.address);
+        assert!(body.contains("t1") && body.contains(&warning), "{body}");
+    }
+    l1.stop().await;
+    for path in ["/api/topics", "/api/nodes"] {
+        let (head, body) = cluster.get(path).await;
+        assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+        assert!(
+            body.starts_with(r#"{"message":"UPSTREAM_ERROR: failed to query any nsqlookupd: GET http"#),
+            "{body}"
+        );
+        assert_eq!(body.matches("\\n").count(), 1, "{body}");
+    }
+}
+
+/// Cases 49 and 50.
+#[tokio::test]
+async fn na_049_na_050_nsqds_by_address() {
+    let cluster = Cluster::start_with("", false).await;
+    assert_eq!(
+        cluster.body("/api/topics").await,
+        r#"{"topics":["t1"],"message":""}"#
+    );
+    assert_eq!(
+        cluster.body("/api/topics?inactive=true").await,
+        r#"{"topics":{},"message":""}"#
+    );
+    let nodes = cluster.body("/api/nodes").await;
+    let start = r#"{"nodes":[{"remote_addresses":null,"remote_address":"","hostname":"h","broadcast_address":"127.0.0.1","#;
+    assert!(nodes.starts_with(start), "{nodes}");
+    cluster.nsqds[1].stop().await;
+    assert!(
+        cluster
+            .body("/api/nodes")
+            .await
+            .contains(r#""message":"WARNING: GET http"#)
+    );
+    let (_, page) = cluster.page().await;
+    assert!(page.contains("1 of 2 nodes not answering"), "{page}");
+}
+
+#[tokio::test]
+async fn the_page_shows_topics_channels_and_nodes() {
+    let cluster = Cluster::start().await;
+    let (head, page) = cluster.page().await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    for header in [
+        "Content-Type: text/html; charset=utf-8",
+        "Content-Security-Policy: default-src 'none'; ",
+        "X-Content-Type-Options: nosniff",
+        "Referrer-Policy: same-origin",
+        "Cache-Control: no-store",
+    ] {
+        assert!(head.contains(&format!("\r\n{header}")), "{header} not in {head}");
+    }
+    for text in [
+        ">t1<",
+        ">c1<",
+        ">dead<",
+        r#"title="9">9</td>"#,
+        "2/2",
+        &cluster.nsqds[0].address,
+        "✓",
+    ] {
+        assert!(page.contains(text), "{text} not in {page}");
+    }
+    // nobody has messages of "dead", so nothing is said about them
+    assert!(page.contains("unknown: no node has it"), "{page}");
+    assert!(!page.contains("not answering"), "{page}");
+}
+
+#[tokio::test]
+async fn many_readers_cost_the_cluster_one_question() {
+    let cluster = Cluster::start().await;
+    cluster.page().await;
+    let asked = cluster.nsqds[0].asked();
+    for _ in 0..5 {
+        cluster.get("/").await;
+    }
+    assert_eq!(cluster.nsqds[0].asked(), asked);
+    cluster.page().await;
+    assert_eq!(cluster.nsqds[0].asked(), asked + 1);
+}
+
+#[tokio::test]
+async fn a_silent_node_is_unknown_and_never_zero() {
+    let cluster = Cluster::start().await;
+    cluster.nsqds[0].stop().await;
+    let (head, page) = cluster.page().await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let silent = format!(
+        "1 of 2 nodes not answering: {} · totals are partial",
+        cluster.nsqds[0].address
+    );
+    for text in [
+        &silent,
+        "connection refused",
+        "1/2 nodes",
+        "1 on 1 of 2 nodes; the others do not answer",
+    ] {
+        assert!(page.contains(text), "{text} not in {page}");
+    }
+    cluster.nsqds[1].stop().await;
+    let (_, page) = cluster.page().await;
+    assert!(page.contains("unknown: its nodes do not answer"), "{page}");
+    assert!(!page.contains(r#"title="0">0</td>"#), "{page}");
+}
+
+#[tokio::test]
+async fn an_unhealthy_node_says_why() {
+    let cluster = Cluster::start().await;
+    let sick = stats(1, 0).replace(r#""health":"OK""#, r#""health":"NOK - no space left on device""#);
+    cluster.nsqds[0].answers("/stats", sick);
+    assert!(cluster.page().await.1.contains("NOK - no space left on device"));
+}
+
+#[tokio::test]
+async fn an_empty_cluster_says_how_to_begin() {
+    let cluster = Cluster::start().await;
+    for lookupd in &cluster.lookupds {
+        lookupd.answers("/topics", r#"{"topics":[]}"#);
+        lookupd.answers("/nodes", r#"{"producers":[]}"#);
+    }
+    let (head, page) = cluster.page().await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(
+        page.contains("There are no topics yet") && page.contains("No nsqd is registered"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn a_cluster_out_of_reach_is_an_error_page() {
+    let cluster = Cluster::start().await;
+    for lookupd in &cluster.lookupds {
+        lookupd.stop().await;
+    }
+    let (head, page) = cluster.page().await;
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    assert!(
+        page.contains("The cluster cannot be reached") && page.contains("connection refused"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn garbage_from_an_upstream_is_a_failed_upstream() {
+    let cluster = Cluster::start().await;
+    cluster.nsqds[0].answers("/stats", "{\"topics\":");
+    let (_, page) = cluster.page().await;
+    assert!(page.contains("its answer is not understood"), "{page}");
+}
+
+#[tokio::test]
+async fn everything_stands_below_the_base_path() {
+    let cluster = Cluster::start_with("/adm/in", true).await;
+    let (head, page) = cluster.page().await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let css = page.split('"').find(|text| text.contains("app.css")).unwrap();
+    let (head, body) = cluster.get(css.strip_prefix("/adm/in").unwrap()).await;
+    assert!(
+        head.contains("\r\nContent-Type: text/css; charset=utf-8"),
+        "{head}"
+    );
+    assert!(
+        head.contains("\r\nCache-Control: public, max-age=31536000, immutable"),
+        "{head}"
+    );
+    assert!(body.contains("prefers-color-scheme"));
+    let (head, _) = cluster.get("/static/app.css").await;
+    assert!(head.contains("\r\nCache-Control: no-cache"), "{head}");
+    let (head, _) = cluster.get("/").await;
+    assert!(
+        head.starts_with("HTTP/1.1 301 ") && head.contains("\r\nLocation: /adm/in\r\n"),
+        "{head}"
+    );
+    let (head, body) = cluster.get("/static/nope.js").await;
+    assert!(
+        head.starts_with("HTTP/1.1 404 ") && body == "NOT_FOUND",
+        "{head} {body}"
+    );
+    assert!(
+        cluster
+            .get("/static/..%2Fsrc%2Fmain.rs")
+            .await
+            .0
+            .starts_with("HTTP/1.1 404 ")
+    );
+}
