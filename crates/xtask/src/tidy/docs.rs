@@ -31,7 +31,9 @@ pub(super) fn check(path: &str, content: &str, functions: &HashSet<String>) -> V
             .step_by(2)
             .filter(|word| is_test_name(word))
         {
-            if !functions.contains(name) {
+            // A case may be named by its number alone: `nd_017` for `nd_017_the_bytes_of_ok`.
+            let start = format!("{name}_");
+            if !functions.contains(name) && !functions.iter().any(|f| f.starts_with(&start)) {
                 refused.push(format!("{path}:{}: there is no test `{name}`", number + 1));
             }
         }
