@@ -74,7 +74,11 @@ impl Block {
     #[must_use]
     pub fn head(&self, i: u32) -> Head {
         match &self.heads {
-            Heads::Published { ids, timestamp } => Head { id: ids.get(i), timestamp: *timestamp, attempts: 0 },
+            Heads::Published { ids, timestamp } => Head {
+                id: ids.get(i),
+                timestamp: *timestamp,
+                attempts: 0,
+            },
             Heads::Each(heads) => heads[i as usize],
         }
     }
@@ -149,7 +153,10 @@ impl BatchBuilder {
     /// Where it stands.
     #[must_use]
     pub fn mark(&self) -> Mark {
-        Mark { bytes: self.data.len(), len: self.ends.len() }
+        Mark {
+            bytes: self.data.len(),
+            len: self.ends.len(),
+        }
     }
 
     /// Forgets what was added since the mark.
@@ -183,7 +190,12 @@ impl BatchBuilder {
         if data.capacity() > 2 * data.len() + 64 {
             data.shrink_to_fit();
         }
-        Block { heads, index, len, data }
+        Block {
+            heads,
+            index,
+            len,
+            data,
+        }
     }
 }
 
@@ -219,19 +231,34 @@ impl Run {
     #[must_use]
     pub fn whole(block: Arc<Block>) -> Self {
         let to = block.len();
-        Self { block, from: 0, to, attempts: 0, delay: 0 }
+        Self {
+            block,
+            from: 0,
+            to,
+            attempts: 0,
+            delay: 0,
+        }
     }
 
     /// All messages of a block, to be held back for `delay` ns by each channel that gets them.
     #[must_use]
     pub fn deferred(block: Arc<Block>, delay: u64) -> Self {
-        Self { delay, ..Self::whole(block) }
+        Self {
+            delay,
+            ..Self::whole(block)
+        }
     }
 
     /// One message that was delivered `attempts` times since its block was built.
     #[must_use]
     pub fn single(block: Arc<Block>, index: u32, attempts: u16) -> Self {
-        Self { block, from: index, to: index + 1, attempts, delay: 0 }
+        Self {
+            block,
+            from: index,
+            to: index + 1,
+            attempts,
+            delay: 0,
+        }
     }
 
     /// Number of messages.
@@ -262,7 +289,10 @@ impl Run {
     #[must_use]
     pub fn split_front(&mut self, n: usize) -> Self {
         let n = u32::try_from(n).unwrap_or(u32::MAX).min(self.to - self.from);
-        let front = Self { to: self.from + n, ..self.clone() };
+        let front = Self {
+            to: self.from + n,
+            ..self.clone()
+        };
         self.from += n;
         front
     }
@@ -276,7 +306,12 @@ impl Run {
             let index = i as u32;
             let mut head = self.block.head(index);
             head.attempts = head.attempts.wrapping_add(attempts);
-            QueuedMessage { index, added: attempts, head, body: self.block.body(index) }
+            QueuedMessage {
+                index,
+                added: attempts,
+                head,
+                body: self.block.body(index),
+            }
         })
     }
 
@@ -309,7 +344,10 @@ impl Run {
             heads.push(m.head);
         }
         let delay = self.delay;
-        Self { delay, ..Self::whole(Arc::new(Block::with_heads(&mut bodies, heads))) }
+        Self {
+            delay,
+            ..Self::whole(Arc::new(Block::with_heads(&mut bodies, heads)))
+        }
     }
 }
 
@@ -331,8 +369,18 @@ impl QueuedMessage<'_> {
     pub fn encode_record(&self, out: &mut Vec<u8>) {
         let len = nsq_protocol::message::HEADER_BYTES + self.body.len();
         out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
-        let Head { id, timestamp, attempts } = self.head;
-        Message { timestamp, attempts, id: MessageId::from_u64(id), body: self.body }.encode(out);
+        let Head {
+            id,
+            timestamp,
+            attempts,
+        } = self.head;
+        Message {
+            timestamp,
+            attempts,
+            id: MessageId::from_u64(id),
+            body: self.body,
+        }
+        .encode(out);
     }
 }
 

@@ -75,7 +75,10 @@ impl From<io::Error> for Refused {
 pub trait ChannelSource: Send + Sync {
     /// Names of channels known elsewhere, not ephemeral. Takes as long as its time-outs allow and never fails:
     /// what cannot be asked is logged.
-    fn channels_of<'a>(&'a self, topic: &'a TopicName) -> Pin<Box<dyn Future<Output = Vec<ChannelName>> + Send + 'a>>;
+    fn channels_of<'a>(
+        &'a self,
+        topic: &'a TopicName,
+    ) -> Pin<Box<dyn Future<Output = Vec<ChannelName>> + Send + 'a>>;
 }
 
 /// The topics and what they stand on.
@@ -133,7 +136,10 @@ impl Broker {
     ) -> Result<Arc<Self>, String> {
         let health = Arc::new(Health::default());
         let timeout = u64::try_from(options.sync_timeout.as_nanos()).unwrap_or(u64::MAX);
-        let rules = SyncRules { every: options.sync_every.max(1), timeout };
+        let rules = SyncRules {
+            every: options.sync_every.max(1),
+            timeout,
+        };
         let engine = Engine::start(clock.clone(), tasks, health.clone(), rules)
             .map_err(|e| format!("failed to start disk workers - {e}"))?;
         let (known, fresh) = Self::load(disk.as_ref(), &options.data_path.join(metadata::FILE_NAME))?;
@@ -154,10 +160,19 @@ impl Broker {
             clients: Mutex::default(),
             next_client: AtomicU64::new(1),
         });
-        broker.restore(known).await.map_err(|e| format!("failed to open a queue - {}", os_text(&e)))?;
-        broker.save_metadata().await.map_err(|e| format!("failed to persist metadata - {}", os_text(&e)))?;
+        broker
+            .restore(known)
+            .await
+            .map_err(|e| format!("failed to open a queue - {}", os_text(&e)))?;
+        broker
+            .save_metadata()
+            .await
+            .map_err(|e| format!("failed to persist metadata - {}", os_text(&e)))?;
         let saving = broker.clone();
-        broker.engine.tasks.spawn(async move { saving.keep_metadata().await });
+        broker
+            .engine
+            .tasks
+            .spawn(async move { saving.keep_metadata().await });
         Ok(broker)
     }
 
@@ -174,7 +189,10 @@ impl Broker {
             }
         };
         let (known, skipped) = Metadata::parse(&json).map_err(|e| {
-            format!("failed to load metadata - failed to parse metadata in {} - {e}", path.display())
+            format!(
+                "failed to load metadata - failed to parse metadata in {} - {e}",
+                path.display()
+            )
         })?;
         for entry in skipped {
             tracing::warn!("{entry}");
@@ -188,7 +206,8 @@ impl Broker {
             let topic = self.make_topic(&entry.name)?;
             topic.set_paused(entry.paused, &mut effects);
             for (name, paused) in entry.channels {
-                let made = topic.get_or_add_channel(&name, || self.make_channel(&topic, &name), &mut effects)?;
+                let made =
+                    topic.get_or_add_channel(&name, || self.make_channel(&topic, &name), &mut effects)?;
                 if let Some((channel, _)) = made {
                     channel.set_paused(paused, &mut effects);
                 }
@@ -208,7 +227,8 @@ impl Broker {
         let options = QueueOptions {
             max_bytes_per_file: self.options.max_bytes_per_file,
             max_record: largest.saturating_add(header),
-            min_record: header,
+            // No publish is without a body.
+            min_record: header + 1,
             // The workers count and sync, so that no connection waits for one.
             sync_every: u64::MAX,
         };
@@ -218,14 +238,25 @@ impl Broker {
     fn make_topic(&self, name: &TopicName) -> io::Result<Arc<Topic>> {
         let backlog = self.backlog(name.to_string(), name.is_ephemeral())?;
         let ids = IdFactory::new(self.options.node_id, self.first_tick);
-        Ok(Topic::new(name.clone(), self.options.mem_queue_size, backlog, ids))
+        Ok(Topic::new(
+            name.clone(),
+            self.options.mem_queue_size,
+            backlog,
+            ids,
+        ))
     }
 
     fn make_channel(&self, topic: &Topic, name: &ChannelName) -> io::Result<Arc<Channel>> {
         let ephemeral = name.is_ephemeral() || topic.is_ephemeral();
         let backlog = self.backlog(format!("{}:{name}", topic.name()), ephemeral)?;
         let (topic, timers) = (topic.name().clone(), self.engine.timers.clone());
-        Ok(Channel::new(topic, name.clone(), self.options.mem_queue_size, backlog, timers))
+        Ok(Channel::new(
+            topic,
+            name.clone(),
+            self.options.mem_queue_size,
+            backlog,
+            timers,
+        ))
     }
 
     /// Says where channels of new topics are asked for. Once, before clients are served.
@@ -300,7 +331,9 @@ impl Broker {
     ) -> io::Result<Option<Arc<Channel>>> {
         let mut effects = Effects::default();
         let made = topic.get_or_add_channel(name, || self.make_channel(topic, name), &mut effects)?;
-        let Some((channel, new)) = made else { return Ok(None) };
+        let Some((channel, new)) = made else {
+            return Ok(None);
+        };
         if new {
             tracing::info!("TOPIC({}): new channel({name})", topic.name());
             self.note_change(name.is_ephemeral() || topic.is_ephemeral());
@@ -330,7 +363,9 @@ impl Broker {
                 Ok(()) => break,
                 Err(NotNow::Exiting) => return Err(Refused::Exiting),
                 // A tick is a little more than a millisecond.
-                Err(NotNow::Wait(WaitTicks(ticks))) => tokio::time::sleep(Duration::from_millis(ticks + 1)).await,
+                Err(NotNow::Wait(WaitTicks(ticks))) => {
+                    tokio::time::sleep(Duration::from_millis(ticks + 1)).await
+                }
             }
         }
         if effects.is_immediate() {
@@ -374,7 +409,11 @@ impl Broker {
         for last in [false, true] {
             let storage = |e: io::Error| CannotSubscribe::Storage(os_text(&e));
             let topic = self.get_or_create_topic(topic).await.map_err(storage)?;
-            if let Some(channel) = self.get_or_create_channel(&topic, channel).await.map_err(storage)? {
+            if let Some(channel) = self
+                .get_or_create_channel(&topic, channel)
+                .await
+                .map_err(storage)?
+            {
                 match channel.subscribe(client, self.options.max_channel_consumers) {
                     Ok(gauges) => return Ok(Subscription { channel, gauges }),
                     Err(SubscribeRefused::Exiting) if ephemeral => {}
@@ -416,7 +455,9 @@ impl Broker {
     /// # Errors
     /// Those of the file system; it is deleted all the same.
     pub async fn delete_channel(&self, topic: &Arc<Topic>, name: &str) -> io::Result<bool> {
-        let Some(channel) = topic.channel(name) else { return Ok(false) };
+        let Some(channel) = topic.channel(name) else {
+            return Ok(false);
+        };
         self.delete_this_channel(topic, &channel).await?;
         Ok(true)
     }
@@ -500,13 +541,20 @@ impl Broker {
         let path: PathBuf = self.options.data_path.join(metadata::FILE_NAME);
         tracing::info!("NSQ: persisting topic/channel metadata to {}", path.display());
         let (content, disk) = (self.metadata().encode(), self.disk.clone());
-        let written = self.engine.workers.call(0, move || disk.write_atomic(&path, &content)).await;
+        let written = self
+            .engine
+            .workers
+            .call(0, move || disk.write_atomic(&path, &content))
+            .await;
         written.unwrap_or_else(|| Err(io::Error::other("exiting")))
     }
 
     fn metadata(&self) -> Metadata {
-        let mut topics: Vec<_> =
-            self.topics().into_iter().filter(|t| !t.is_ephemeral() && !t.is_exiting()).collect();
+        let mut topics: Vec<_> = self
+            .topics()
+            .into_iter()
+            .filter(|t| !t.is_ephemeral() && !t.is_exiting())
+            .collect();
         topics.sort_unstable_by(|a, b| a.name().cmp(b.name()));
         let entry = |topic: Arc<Topic>| TopicEntry {
             name: topic.name().clone(),
@@ -518,17 +566,25 @@ impl Broker {
                 .map(|c| (c.name().clone(), c.is_paused()))
                 .collect(),
         };
-        Metadata { topics: topics.into_iter().map(entry).collect() }
+        Metadata {
+            topics: topics.into_iter().map(entry).collect(),
+        }
     }
 
     /// A picture of every topic that `wanted` selects, in name order, with its channels in name order.
     #[must_use]
-    pub fn snapshot(&self, wanted: impl Fn(&TopicName) -> bool) -> Vec<(TopicSnapshot, Vec<ChannelSnapshot>)> {
+    pub fn snapshot(
+        &self,
+        wanted: impl Fn(&TopicName) -> bool,
+    ) -> Vec<(TopicSnapshot, Vec<ChannelSnapshot>)> {
         let mut topics = self.topics();
         topics.retain(|t| wanted(t.name()));
         topics.sort_unstable_by(|a, b| a.name().cmp(b.name()));
         // Topics before their channels: a message on its way is counted in one of them, or in both, never in none.
-        topics.iter().map(|t| (t.snapshot(), t.channels().iter().map(|c| c.snapshot()).collect())).collect()
+        topics
+            .iter()
+            .map(|t| (t.snapshot(), t.channels().iter().map(|c| c.snapshot()).collect()))
+            .collect()
     }
 
     /// The end of a clean stop, when no client is left: metadata and everything in memory is written.
@@ -555,7 +611,9 @@ impl Broker {
         }
         drop(waiting);
         // All at once: each worker takes its share of the queues.
-        let jobs = closing.into_iter().map(|(n, what)| self.engine.workers.call(n, move || what.close()));
+        let jobs = closing
+            .into_iter()
+            .map(|(n, what)| self.engine.workers.call(n, move || what.close()));
         for closed in futures_util::future::join_all(jobs).await {
             outcome = outcome.and(closed.unwrap_or(Ok(())));
         }
@@ -579,3 +637,8 @@ impl Closing {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "broker_tests.rs"]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests;

@@ -124,7 +124,11 @@ impl Client {
             self.task.register(cx.waker());
         }
         // A wake between the look and the registration is seen here.
-        if self.woken.swap(false, SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        if self.woken.swap(false, SeqCst) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Ends the connection: its task sees it at its next turn.
@@ -153,7 +157,12 @@ impl Client {
     /// What it published, by topic, in name order.
     #[must_use]
     pub fn published(&self) -> Vec<(TopicName, u64)> {
-        let mut counts: Vec<_> = self.published.lock().iter().map(|(t, &n)| (t.clone(), n)).collect();
+        let mut counts: Vec<_> = self
+            .published
+            .lock()
+            .iter()
+            .map(|(t, &n)| (t.clone(), n))
+            .collect();
         counts.sort_unstable();
         counts
     }

@@ -26,10 +26,20 @@ impl Engine {
     ///
     /// # Errors
     /// When the system has no thread for the workers.
-    pub fn start(clock: Arc<dyn Clock>, tasks: Tasks, health: Arc<Health>, rules: SyncRules) -> io::Result<Arc<Self>> {
+    pub fn start(
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+        health: Arc<Health>,
+        rules: SyncRules,
+    ) -> io::Result<Arc<Self>> {
         let timers = Arc::new(Timers::new(clock.clone()));
         let workers = DiskWorkers::start(timers.clone(), health, rules)?;
-        let engine = Arc::new(Self { timers, workers, tasks, clock });
+        let engine = Arc::new(Self {
+            timers,
+            workers,
+            tasks,
+            clock,
+        });
         let turning = engine.clone();
         engine.tasks.spawn(async move {
             tokio::select! {

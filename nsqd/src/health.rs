@@ -36,6 +36,10 @@ impl Health {
     /// `OK`, or `NOK - ` and the cause.
     #[must_use]
     pub fn text(&self) -> String {
-        if self.is_ok() { "OK".into() } else { format!("NOK - {}", self.cause.lock()) }
+        if self.is_ok() {
+            "OK".into()
+        } else {
+            format!("NOK - {}", self.cause.lock())
+        }
     }
 }

@@ -77,7 +77,11 @@ impl Nsqd {
         tasks.spawn(async move {
             server::accept(serving, tcp).await;
         });
-        Ok(Self { broker, tasks, _data_path: lock })
+        Ok(Self {
+            broker,
+            tasks,
+            _data_path: lock,
+        })
     }
 
     /// The clean stop: connections are closed, everything in memory is written.

@@ -52,7 +52,11 @@ impl IdFactory {
     /// A factory whose first id is not before `first_tick`. `node` is the node id, 0 to 1023.
     #[must_use]
     pub fn new(node: u16, first_tick: u64) -> Self {
-        Self { node: u64::from(node & 0x3ff), next: first_tick << SEQUENCE_BITS, latest_tick: 0 }
+        Self {
+            node: u64::from(node & 0x3ff),
+            next: first_tick << SEQUENCE_BITS,
+            latest_tick: 0,
+        }
     }
 
     /// The next `n` ids, all consecutive.
@@ -62,14 +66,21 @@ impl IdFactory {
     pub fn next(&mut self, n: u32, now_tick: u64) -> Result<IdRange, WaitTicks> {
         self.latest_tick = self.latest_tick.max(now_tick);
         // A clock set back a little must not stop publishing; set back a lot, ids wait for it as in the reference.
-        let now = if self.latest_tick - now_tick <= MAX_STEP_BACK_TICKS { self.latest_tick } else { now_tick };
+        let now = if self.latest_tick - now_tick <= MAX_STEP_BACK_TICKS {
+            self.latest_tick
+        } else {
+            now_tick
+        };
         let start = self.next.max(now << SEQUENCE_BITS);
         let ahead = (start >> SEQUENCE_BITS) - now;
         if ahead > MAX_BORROWED_TICKS {
             return Err(WaitTicks(ahead - MAX_BORROWED_TICKS));
         }
         self.next = start + u64::from(n);
-        Ok(IdRange { start, node: self.node })
+        Ok(IdRange {
+            start,
+            node: self.node,
+        })
     }
 }
 
@@ -83,7 +94,10 @@ mod tests {
         let now = 1_700_000_000_000_000_000;
         let id = IdFactory::new(517, 0).next(1, tick_of(now)).map(|r| r.get(0));
         assert_eq!(id, Ok((tick_of(now) << 22) | (517 << 12)));
-        assert_eq!(tick_of(now), u64::try_from((now >> 20) - EPOCH_TICKS).unwrap_or(0));
+        assert_eq!(
+            tick_of(now),
+            u64::try_from((now >> 20) - EPOCH_TICKS).unwrap_or(0)
+        );
     }
 
     #[test]

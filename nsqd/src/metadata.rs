@@ -39,7 +39,7 @@ struct Entry {
     name: String,
     paused: bool,
     #[serde(skip_serializing)]
-    channels: Option<Vec<Entry>>,
+    channels: Option<Vec<Self>>,
 }
 
 #[derive(Serialize)]
@@ -78,7 +78,11 @@ impl Metadata {
                     Err(_) => skipped.push(format!("skipping creation of invalid channel {}", channel.name)),
                 }
             }
-            topics.push(TopicEntry { name, paused: entry.paused, channels });
+            topics.push(TopicEntry {
+                name,
+                paused: entry.paused,
+                channels,
+            });
         }
         Ok((Self { topics }, skipped))
     }
@@ -98,7 +102,11 @@ impl Metadata {
         });
         let topics = some_unless_empty(topics.collect());
         // Names and flags always have a JSON form.
-        serde_json::to_vec(&Out { topics, version: nsq_service::build_info::VERSION }).unwrap_or_default()
+        serde_json::to_vec(&Out {
+            topics,
+            version: nsq_service::build_info::VERSION,
+        })
+        .unwrap_or_default()
     }
 }
 
@@ -113,20 +121,40 @@ mod tests {
 
     #[test]
     fn nd_199_the_file_has_the_bytes_of_the_reference() {
-        let topic = |name: &str, channels| TopicEntry { name: name.parse().unwrap(), paused: false, channels };
+        let topic = |name: &str, channels| TopicEntry {
+            name: name.parse().unwrap(),
+            paused: false,
+            channels,
+        };
         let all = Metadata {
-            topics: vec![topic("t1", vec![("c1".parse().unwrap(), false)]), topic("t2", vec![])],
+            topics: vec![
+                topic("t1", vec![("c1".parse().unwrap(), false)]),
+                topic("t2", vec![]),
+            ],
         };
         let text = r#"{"topics":[{"name":"t1","paused":false,"channels":[{"name":"c1","paused":false}]},{"name":"t2","paused":false,"channels":null}],"version":"1.3.0"}"#;
         assert_eq!(String::from_utf8(all.encode()).unwrap(), text);
         assert_eq!(Metadata::parse(text.as_bytes()).unwrap(), (all, vec![]));
-        assert_eq!(Metadata::default().encode(), br#"{"topics":null,"version":"1.3.0"}"#);
+        assert_eq!(
+            Metadata::default().encode(),
+            br#"{"topics":null,"version":"1.3.0"}"#
+        );
     }
 
     #[test]
     fn nd_200_201_203_what_may_be_missing_and_what_may_not() {
-        for good in ["{}", "null", r#"{"topics":null}"#, r#"{"topics":[]}"#, r#"{"x":1}"#] {
-            assert_eq!(Metadata::parse(good.as_bytes()).unwrap().0, Metadata::default(), "{good}");
+        for good in [
+            "{}",
+            "null",
+            r#"{"topics":null}"#,
+            r#"{"topics":[]}"#,
+            r#"{"x":1}"#,
+        ] {
+            assert_eq!(
+                Metadata::parse(good.as_bytes()).unwrap().0,
+                Metadata::default(),
+                "{good}"
+            );
         }
         for bad in ["", "{", "[]", r#"{"topics":1}"#] {
             assert!(Metadata::parse(bad.as_bytes()).is_err(), "{bad}");
@@ -146,7 +174,10 @@ mod tests {
         assert_eq!(all.topics[0].channels, [("c".parse().unwrap(), true)]);
         assert_eq!(
             skipped,
-            ["skipping creation of invalid topic a$", "skipping creation of invalid channel c:"]
+            [
+                "skipping creation of invalid topic a$",
+                "skipping creation of invalid channel c:"
+            ]
         );
     }
 }

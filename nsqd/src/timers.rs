@@ -47,7 +47,12 @@ impl Timers {
     /// A wheel without entries.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, wheel: Mutex::default(), looks_at: AtomicU64::new(u64::MAX), changed: Notify::new() }
+        Self {
+            clock,
+            wheel: Mutex::default(),
+            looks_at: AtomicU64::new(u64::MAX),
+            changed: Notify::new(),
+        }
     }
 
     /// Monotonic nanoseconds: the time of every deadline.
@@ -72,8 +77,16 @@ impl Timers {
     /// Takes out the entries that the predicate selects, with their due times. Walks all entries.
     pub fn extract(&self, selected: impl Fn(&Timer) -> bool) -> Vec<(u64, Timer)> {
         let mut out = Vec::new();
-        self.wheel.lock().extract(selected, &mut |due, timer| out.push((due, timer)));
+        self.wheel
+            .lock()
+            .extract(selected, &mut |due, timer| out.push((due, timer)));
         out
+    }
+
+    /// When the next entry is due, in ns.
+    #[cfg(test)]
+    pub fn next_due(&self) -> Option<u64> {
+        self.wheel.lock().next_due()
     }
 
     /// Lets the task look again.

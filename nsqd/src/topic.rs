@@ -77,7 +77,12 @@ enum Step {
 impl Topic {
     /// A topic before `backlog`; without one it is ephemeral. It does not flow before [`Self::start`].
     #[must_use]
-    pub fn new(name: TopicName, memory_limit: usize, backlog: Option<Arc<Backlog>>, ids: IdFactory) -> Arc<Self> {
+    pub fn new(
+        name: TopicName,
+        memory_limit: usize,
+        backlog: Option<Arc<Backlog>>,
+        ids: IdFactory,
+    ) -> Arc<Self> {
         let queue = MessageQueue::new(memory_limit, backlog.clone());
         Arc::new_cyclic(|this| Self {
             name,
@@ -126,7 +131,10 @@ impl Topic {
         if state.exiting {
             return Err(NotNow::Exiting);
         }
-        let ids = state.ids.next(batch.len(), tick_of(unix_nanos)).map_err(NotNow::Wait)?;
+        let ids = state
+            .ids
+            .next(batch.len(), tick_of(unix_nanos))
+            .map_err(NotNow::Wait)?;
         let block = Arc::new(batch.publish(ids, unix_nanos));
         self.message_count.fetch_add(u64::from(block.len()), Relaxed);
         self.message_bytes.fetch_add(block.bytes() as u64, Relaxed);
@@ -141,7 +149,9 @@ impl Topic {
 
     fn keep(&self, state: &mut TopicState, run: Run, effects: &mut Effects) {
         self.inside.fetch_add(run.len() as i64, Relaxed);
-        let Some(overflow) = state.queue.push(run, 0) else { return };
+        let Some(overflow) = state.queue.push(run, 0) else {
+            return;
+        };
         match self.owner() {
             Some(owner) if self.backlog.is_some() => effects.spills.push(Spill { owner, run: overflow }),
             // An ephemeral queue that is full drops, silently as the reference does.
@@ -200,7 +210,10 @@ impl Topic {
     #[must_use]
     pub fn channel(&self, name: &str) -> Option<Arc<Channel>> {
         let state = self.state.lock();
-        let at = state.channels.binary_search_by(|c| c.name().as_str().cmp(name)).ok()?;
+        let at = state
+            .channels
+            .binary_search_by(|c| c.name().as_str().cmp(name))
+            .ok()?;
         state.channels.get(at).cloned()
     }
 
@@ -283,7 +296,11 @@ impl Topic {
         if self.backlog.as_ref().is_some_and(|b| b.has_taken()) && state.queue.backend_depth() == 0 {
             effects.serve.extend(self.owner());
         }
-        if taken.count() == 0 { Step::NeedsRead } else { Step::Moved }
+        if taken.count() == 0 {
+            Step::NeedsRead
+        } else {
+            Step::Moved
+        }
     }
 
     /// Discards its own queue; channels keep theirs.
@@ -335,7 +352,9 @@ impl Topic {
             state.exiting = true;
             state.queue.take_memory()
         };
-        self.backlog.as_ref().map_or(Ok(()), |backlog| backlog.lock().close(memory))
+        self.backlog
+            .as_ref()
+            .map_or(Ok(()), |backlog| backlog.lock().close(memory))
     }
 
     /// A picture of it, without its channels.
@@ -375,7 +394,9 @@ pub struct TopicSnapshot {
 
 /// Gives every channel a reference to the run.
 fn hand_over(channels: &[Arc<Channel>], run: Run, effects: &mut Effects) {
-    let Some((last, others)) = channels.split_last() else { return };
+    let Some((last, others)) = channels.split_last() else {
+        return;
+    };
     for channel in others {
         channel.publish(run.clone(), effects);
     }

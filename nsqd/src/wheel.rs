@@ -76,7 +76,14 @@ impl<T> Wheel<T> {
         self.next_generation = generation.wrapping_add(1);
         let index = if self.free == NIL {
             let index = u32::try_from(self.nodes.len()).unwrap_or(NIL);
-            self.nodes.push(Node { due, value: Some(value), next: NIL, prev: NIL, slot: 0, generation });
+            self.nodes.push(Node {
+                due,
+                value: Some(value),
+                next: NIL,
+                prev: NIL,
+                slot: 0,
+                generation,
+            });
             index
         } else {
             let index = self.free;
@@ -272,7 +279,13 @@ mod tests {
     }
 
     fn actions() -> impl Strategy<Value = Vec<Action>> {
-        let span = prop_oneof![0u64..3, 0u64..300, 0u64..70_000, 0u64..20_000_000, 0u64..9_000_000_000];
+        let span = prop_oneof![
+            0u64..3,
+            0u64..300,
+            0u64..70_000,
+            0u64..20_000_000,
+            0u64..9_000_000_000
+        ];
         let action = prop_oneof![
             span.clone().prop_map(Action::Insert),
             any::<usize>().prop_map(Action::Cancel),

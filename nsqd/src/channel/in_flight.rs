@@ -80,7 +80,10 @@ impl InFlight {
     /// Puts the messages of a run in flight and shows each, with this delivery counted, to `each`.
     /// A second copy of a message that is in flight here already is not taken: the first stands for both.
     pub fn deliver(&mut self, run: &Run, now: u64, mut each: impl FnMut(QueuedMessage<'_>)) {
-        let held = self.held.insert(Held { block: run.block().clone(), outstanding: 1 });
+        let held = self.held.insert(Held {
+            block: run.block().clone(),
+            outstanding: 1,
+        });
         for mut message in run.messages() {
             message.added = message.added.wrapping_add(1);
             message.head.attempts = message.head.attempts.wrapping_add(1);
@@ -94,7 +97,14 @@ impl InFlight {
     fn enter(&mut self, held: usize, block: &Arc<Block>, message: &QueuedMessage<'_>, now: u64) -> bool {
         let (id, index, attempts) = (message.head.id, message.index, message.added);
         if self.ring.back().is_none_or(|last| last.id < id) && !self.aside.contains_key(&id) {
-            self.ring.push_back(Slot { id, delivered_at: now, held, index, attempts, answered: false });
+            self.ring.push_back(Slot {
+                id,
+                delivered_at: now,
+                held,
+                index,
+                attempts,
+                answered: false,
+            });
             self.held[held].outstanding += 1;
             self.live += 1;
             return true;
@@ -103,13 +113,33 @@ impl InFlight {
             return false;
         }
         let deadline = now.saturating_add(self.timeout);
-        self.set_aside(id, Aside { block: block.clone(), index, attempts, delivered_at: now, deadline });
+        self.set_aside(
+            id,
+            Aside {
+                block: block.clone(),
+                index,
+                attempts,
+                delivered_at: now,
+                deadline,
+            },
+        );
         true
     }
 
     fn set_aside(&mut self, id: u64, entry: Aside) {
         self.deadlines.insert((entry.deadline, id));
         self.aside.insert(id, entry);
+    }
+
+    /// A message in flight, left there.
+    #[cfg(test)]
+    pub fn peek(&self, id: u64) -> Option<Run> {
+        let found = |at: usize| (self.held[self.ring[at].held].block.clone(), self.ring[at].index);
+        let (block, index) = match self.find(id) {
+            Some(at) => found(at),
+            None => self.aside.get(&id).map(|a| (a.block.clone(), a.index))?,
+        };
+        Some(Run::single(block, index, 0))
     }
 
     /// Ends the flight of a message: it was finished. Whether it was in flight here.
@@ -140,7 +170,9 @@ impl InFlight {
             None => self.remove_aside(id),
         };
         let Some(mut entry) = taken else { return false };
-        entry.deadline = now.saturating_add(extension).min(entry.delivered_at.saturating_add(longest));
+        entry.deadline = now
+            .saturating_add(extension)
+            .min(entry.delivered_at.saturating_add(longest));
         self.set_aside(id, entry);
         true
     }
@@ -148,7 +180,10 @@ impl InFlight {
     /// When the next message is due, in ns.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        let ring = self.ring.front().map(|s| s.delivered_at.saturating_add(self.timeout));
+        let ring = self
+            .ring
+            .front()
+            .map(|s| s.delivered_at.saturating_add(self.timeout));
         let aside = self.deadlines.first().map(|&(deadline, _)| deadline);
         [ring, aside].into_iter().flatten().min()
     }
@@ -174,14 +209,21 @@ impl InFlight {
             let entry = self.take(0);
             all.push((entry.deadline, entry.into_run()));
         }
-        all.extend(self.aside.drain().map(|(_, entry)| (entry.deadline, entry.into_run())));
+        all.extend(
+            self.aside
+                .drain()
+                .map(|(_, entry)| (entry.deadline, entry.into_run())),
+        );
         self.deadlines.clear();
         all
     }
 
     /// Forgets everything: the channel was emptied.
     pub fn clear(&mut self) {
-        *self = Self { timeout: self.timeout, ..Self::default() };
+        *self = Self {
+            timeout: self.timeout,
+            ..Self::default()
+        };
     }
 
     /// Where in the ring an unanswered message is.
@@ -195,11 +237,23 @@ impl InFlight {
 
     /// Takes a message out of the ring.
     fn take(&mut self, at: usize) -> Aside {
-        let Slot { delivered_at, held, index, attempts, .. } = self.ring[at];
+        let Slot {
+            delivered_at,
+            held,
+            index,
+            attempts,
+            ..
+        } = self.ring[at];
         self.answer(at);
         let block = self.held[held].block.clone();
         self.release(held);
-        Aside { block, index, attempts, delivered_at, deadline: delivered_at.saturating_add(self.timeout) }
+        Aside {
+            block,
+            index,
+            attempts,
+            delivered_at,
+            deadline: delivered_at.saturating_add(self.timeout),
+        }
     }
 
     /// Marks a slot answered and drops answered slots: the front of the ring is always unanswered.
@@ -248,7 +302,14 @@ mod tests {
     fn run_of(ids: &[u64]) -> Run {
         let mut bodies = BatchBuilder::default();
         ids.iter().for_each(|id| bodies.push(&id.to_be_bytes()));
-        let heads = ids.iter().map(|&id| Head { id, timestamp: 0, attempts: 0 }).collect();
+        let heads = ids
+            .iter()
+            .map(|&id| Head {
+                id,
+                timestamp: 0,
+                attempts: 0,
+            })
+            .collect();
         Run::whole(Arc::new(Block::with_heads(&mut bodies, heads)))
     }
 
@@ -296,10 +357,10 @@ mod tests {
                         table.deliver(&run_of(&ids), now, |m| shown.push(m.head.id));
                         let mut fresh = Vec::new();
                         for id in ids {
-                            if !model.contains_key(&id) {
-                                model.insert(id, (now, now + TIMEOUT));
+                            model.entry(id).or_insert_with(|| {
                                 fresh.push(id);
-                            }
+                                (now, now + TIMEOUT)
+                            });
                         }
                         prop_assert_eq!(shown, fresh);
                     }

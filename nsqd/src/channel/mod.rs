@@ -100,7 +100,10 @@ impl Channel {
         Arc::new_cyclic(|this| Self {
             topic,
             name,
-            state: Mutex::new(ChannelState::new(MessageQueue::new(memory_limit, backlog.clone()))),
+            state: Mutex::new(ChannelState::new(MessageQueue::new(
+                memory_limit,
+                backlog.clone(),
+            ))),
             backlog,
             epoch: AtomicU64::new(0),
             counters: ChannelCounters::default(),
@@ -155,7 +158,9 @@ impl Channel {
     }
 
     fn enqueue(&self, state: &mut ChannelState, run: Run, effects: &mut Effects) {
-        let Some(overflow) = state.enqueue(run, effects) else { return };
+        let Some(overflow) = state.enqueue(run, effects) else {
+            return;
+        };
         match self.owner() {
             Some(owner) if self.backlog.is_some() => effects.spills.push(Spill { owner, run: overflow }),
             // An ephemeral queue that is full drops, silently as the reference does.
@@ -166,7 +171,8 @@ impl Channel {
     fn defer(&self, state: &ChannelState, delay: u64, run: Run, effects: &mut Effects) {
         if let Some(this) = self.this.upgrade() {
             let due = self.timers.now().saturating_add(delay);
-            self.timers.insert(due, Timer::Deferred(this, state.gauges.epoch, run), effects);
+            self.timers
+                .insert(due, Timer::Deferred(this, state.gauges.epoch, run), effects);
         }
     }
 
@@ -178,7 +184,11 @@ impl Channel {
     ///
     /// # Errors
     /// [`SubscribeRefused`]; `max_consumers` 0 is no limit.
-    pub fn subscribe(&self, client: &Arc<Client>, max_consumers: usize) -> Result<Arc<Gauges>, SubscribeRefused> {
+    pub fn subscribe(
+        &self,
+        client: &Arc<Client>,
+        max_consumers: usize,
+    ) -> Result<Arc<Gauges>, SubscribeRefused> {
         let mut state = self.state.lock();
         if state.exiting {
             return Err(SubscribeRefused::Exiting);
@@ -200,7 +210,9 @@ impl Channel {
         }
         if let Some(this) = self.this.upgrade() {
             for (deadline, run) in held {
-                let Some(id) = run.messages().next().map(|m| m.head.id) else { continue };
+                let Some(id) = run.messages().next().map(|m| m.head.id) else {
+                    continue;
+                };
                 let timer = Timer::Orphan(this.clone(), gauges.epoch, id, run);
                 let key = self.timers.insert(deadline, timer, effects);
                 state.orphans.insert(id, key);
@@ -283,10 +295,16 @@ impl Channel {
     /// Why a consumer cannot answer a message that it does not hold.
     #[must_use]
     pub fn why_not_yours(&self, id: Option<u64>) -> NotYours {
-        let Some(id) = id else { return NotYours::NotInFlight };
+        let Some(id) = id else {
+            return NotYours::NotInFlight;
+        };
         let state = self.state.lock();
         let held = || state.consumers.iter().any(|c| c.in_flight.lock().contains(id));
-        if state.orphans.contains_key(&id) || held() { NotYours::Another } else { NotYours::NotInFlight }
+        if state.orphans.contains_key(&id) || held() {
+            NotYours::Another
+        } else {
+            NotYours::NotInFlight
+        }
     }
 
     /// Whether somebody consumes it.
@@ -390,7 +408,9 @@ impl Channel {
             state.queue.take_memory()
         };
         memory.extend(waiting);
-        self.backlog.as_ref().map_or(Ok(()), |backlog| backlog.lock().close(memory))
+        self.backlog
+            .as_ref()
+            .map_or(Ok(()), |backlog| backlog.lock().close(memory))
     }
 
     /// A picture of it, taken under its lock.

@@ -34,7 +34,9 @@ pub struct ChannelState {
 impl ChannelState {
     pub(super) fn new(queue: MessageQueue) -> Self {
         let gauges = Arc::new(Gauges::default());
-        gauges.inside.store(i64::try_from(queue.depth()).unwrap_or(i64::MAX), Relaxed);
+        gauges
+            .inside
+            .store(i64::try_from(queue.depth()).unwrap_or(i64::MAX), Relaxed);
         Self {
             queue,
             consumers: Vec::new(),
@@ -50,7 +52,11 @@ impl ChannelState {
     pub(super) fn enqueue(&mut self, run: Run, effects: &mut Effects) -> Option<Run> {
         let count = run.len();
         // An ephemeral queue without memory still hands over to whoever waits right now.
-        let extra = if self.queue.backlog().is_none() { self.waiting.len() } else { 0 };
+        let extra = if self.queue.backlog().is_none() {
+            self.waiting.len()
+        } else {
+            0
+        };
         let overflow = self.queue.push(run, extra);
         let entered = count - overflow.as_ref().map_or(0, Run::len);
         self.wake_for(entered, effects);
@@ -71,7 +77,9 @@ impl ChannelState {
 
     /// Wakes the consumer that has waited longest; whether there was one.
     fn wake_next(&mut self, effects: &mut Effects) -> bool {
-        let Some(client) = self.waiting.pop_front() else { return false };
+        let Some(client) = self.waiting.pop_front() else {
+            return false;
+        };
         client.waiting.store(false, Relaxed);
         effects.wakes.push(client);
         true
@@ -96,7 +104,9 @@ impl ChannelState {
         if !self.paused {
             // Others that wait get their share, so that one fast consumer does not drain what they could start on.
             let fair = self.queue.ready().div_ceil(self.waiting.len() + 1).max(1);
-            taken = self.queue.take(window.min(MAX_TAKE_MESSAGES).min(fair), MAX_TAKE_BYTES, out);
+            taken = self
+                .queue
+                .take(window.min(MAX_TAKE_MESSAGES).min(fair), MAX_TAKE_BYTES, out);
         }
         if taken.count() < window && (self.paused || !self.queue.has_ready()) {
             self.wait(client);
@@ -128,6 +138,9 @@ impl ChannelState {
     pub(super) fn clear(&mut self) {
         self.queue.clear();
         self.orphans.clear();
-        self.gauges = Arc::new(Gauges { epoch: self.gauges.epoch + 1, ..Gauges::default() });
+        self.gauges = Arc::new(Gauges {
+            epoch: self.gauges.epoch + 1,
+            ..Gauges::default()
+        });
     }
 }

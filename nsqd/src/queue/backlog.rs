@@ -6,7 +6,7 @@
 use crate::block::{BatchBuilder, Block, Head, Run};
 use crate::effects::Effects;
 use nsq_protocol::message::{HEADER_BYTES, Message};
-use nsq_storage::{Disk, DiskQueue, QueueOptions};
+use nsq_storage::{Disk, DiskQueue, QueueOptions, Severity, Warning};
 use parking_lot::{Mutex, MutexGuard};
 use std::hash::BuildHasher;
 use std::io;
@@ -74,20 +74,30 @@ impl Backlog {
     ///
     /// # Errors
     /// Those of the file system; corrupt files are no error, they are reported to the log.
-    pub fn open(disk: Arc<dyn Disk>, dir: &Path, name: String, options: QueueOptions) -> io::Result<Arc<Self>> {
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        name: String,
+        options: QueueOptions,
+    ) -> io::Result<Arc<Self>> {
         let (queue, warnings) = DiskQueue::open(disk, dir, &name, options)?;
-        for warning in warnings {
-            tracing::warn!("DISKQUEUE({name}): {warning}");
-        }
+        log(&warnings);
+        let needs_sync = queue.needs_sync();
         let worker = rustc_hash::FxBuildHasher.hash_one(&name) as usize;
         Ok(Arc::new(Self {
             worker,
             depth: AtomicU64::new(queue.depth()),
-            files: Mutex::new(Files { queue: Some(queue), unsynced: 0, records: Vec::new(), ends: Vec::new() }),
+            files: Mutex::new(Files {
+                queue: Some(queue),
+                unsynced: 0,
+                records: Vec::new(),
+                ends: Vec::new(),
+            }),
             name,
             taken: AtomicU64::new(0),
             scheduled: AtomicBool::new(false),
-            sync_requested: AtomicBool::new(false),
+            // What was salvaged after a crash has never been synced.
+            sync_requested: AtomicBool::new(needs_sync),
             sync_armed: AtomicBool::new(false),
             slow: AtomicBool::new(false),
         }))
@@ -125,13 +135,28 @@ impl Backlog {
 
     /// The file lock, waiting for it. Only for the disk workers: it may be held over slow operations.
     pub fn lock(&self) -> LockedBacklog<'_> {
-        LockedBacklog { backlog: self, files: self.files.lock() }
+        LockedBacklog {
+            backlog: self,
+            files: self.files.lock(),
+        }
     }
 
     /// The file lock, if it is free.
     #[must_use]
     pub fn try_lock(&self) -> Option<LockedBacklog<'_>> {
-        Some(LockedBacklog { backlog: self, files: self.files.try_lock()? })
+        Some(LockedBacklog {
+            backlog: self,
+            files: self.files.try_lock()?,
+        })
+    }
+}
+
+fn log(warnings: &[Warning]) {
+    for warning in warnings {
+        match warning.severity() {
+            Severity::Error => tracing::error!("{warning}"),
+            Severity::Warning => tracing::warn!("{warning}"),
+        }
     }
 }
 
@@ -151,7 +176,12 @@ impl LockedBacklog<'_> {
     }
 
     fn append_all<'r>(&mut self, runs: impl Iterator<Item = &'r Run>) -> io::Result<()> {
-        let Files { queue, unsynced, records, ends } = &mut *self.files;
+        let Files {
+            queue,
+            unsynced,
+            records,
+            ends,
+        } = &mut *self.files;
         let queue = queue.as_mut().ok_or_else(gone)?;
         records.clear();
         ends.clear();
@@ -159,7 +189,9 @@ impl LockedBacklog<'_> {
             message.encode_record(records);
             ends.push(records.len());
         }
-        queue.append(records, ends)?;
+        let appended = queue.append(records, ends);
+        log(&queue.take_warnings());
+        appended?;
         *unsynced += ends.len() as u64;
         self.backlog.depth.fetch_add(ends.len() as u64, Relaxed);
         records.shrink_to(CLOSE_BUFFER_BYTES);
@@ -172,10 +204,21 @@ impl LockedBacklog<'_> {
     /// Those of the file system.
     pub fn consume_taken(&mut self) -> io::Result<()> {
         let n = self.backlog.taken.swap(0, Relaxed);
-        let files = &mut *self.files;
-        let Some(queue) = files.queue.as_mut() else { return Ok(()) };
-        files.unsynced += n;
-        if n > 0 { queue.consume(usize::try_from(n).unwrap_or(usize::MAX)) } else { Ok(()) }
+        let Files {
+            queue: Some(queue),
+            unsynced,
+            ..
+        } = &mut *self.files
+        else {
+            return Ok(());
+        };
+        if n == 0 {
+            return Ok(());
+        }
+        *unsynced += n;
+        let consumed = queue.consume(usize::try_from(n).unwrap_or(usize::MAX));
+        log(&queue.take_warnings());
+        consumed
     }
 
     /// Reads the next messages; `None` when the files have no more.
@@ -183,17 +226,21 @@ impl LockedBacklog<'_> {
     /// # Errors
     /// Those of the file system. Records that cannot be read are set aside with their file and reported to the log.
     pub fn read(&mut self) -> io::Result<Option<Run>> {
-        let Files { queue, records, ends, .. } = &mut *self.files;
-        let Some(queue) = queue.as_mut() else { return Ok(None) };
+        let Files {
+            queue, records, ends, ..
+        } = &mut *self.files;
+        let Some(queue) = queue.as_mut() else {
+            return Ok(None);
+        };
         records.clear();
         ends.clear();
+        let before = queue.depth();
         let read = queue.read(super::READ_AHEAD_BYTES, READ_AHEAD_MESSAGES, records, ends);
-        for warning in queue.take_warnings() {
-            tracing::warn!("DISKQUEUE({}): {warning}", self.backlog.name);
-        }
-        // What was lost with a bad file is no longer there to be waited for.
-        let depth = queue.depth().saturating_sub(self.backlog.taken.load(Relaxed));
-        self.backlog.depth.store(depth, Relaxed);
+        log(&queue.take_warnings());
+        // What was lost with a bad file is no longer there to be waited for; what was found beyond the count is.
+        self.backlog
+            .depth
+            .fetch_add(queue.depth().wrapping_sub(before), Relaxed);
         read?;
         Ok(block_of(records, ends).map(|block| Run::whole(Arc::new(block))))
     }
@@ -209,8 +256,17 @@ impl LockedBacklog<'_> {
     /// # Errors
     /// Those of the file system.
     pub fn sync(&mut self) -> io::Result<()> {
-        self.files.unsynced = 0;
-        self.files.queue.as_mut().map_or(Ok(()), DiskQueue::sync)
+        let Files {
+            queue: Some(queue),
+            unsynced,
+            ..
+        } = &mut *self.files
+        else {
+            return Ok(());
+        };
+        queue.sync()?;
+        *unsynced = 0;
+        Ok(())
     }
 
     /// Discards every message. The caller forgets the read-ahead under its own lock, while it holds this one.
@@ -241,7 +297,10 @@ impl LockedBacklog<'_> {
         let mut outcome = self.consume_taken();
         let (mut pending, mut bytes) = (Vec::new(), 0);
         for run in rest {
-            bytes += run.messages().map(|m| m.body.len() + HEADER_BYTES + 4).sum::<usize>();
+            bytes += run
+                .messages()
+                .map(|m| m.body.len() + HEADER_BYTES + 4)
+                .sum::<usize>();
             pending.push(run);
             if bytes >= CLOSE_BUFFER_BYTES {
                 outcome = outcome.and(self.append_all(pending.iter()));
@@ -262,13 +321,23 @@ fn block_of(records: &[u8], ends: &[usize]) -> Option<Block> {
     let (mut bodies, mut heads, mut start) = (BatchBuilder::default(), Vec::with_capacity(ends.len()), 0);
     bodies.reserve(records.len());
     for &end in ends {
-        let record = records.get(start..end).and_then(|r| r.get(4..)).and_then(Message::decode);
+        let record = records
+            .get(start..end)
+            .and_then(|r| r.get(4..))
+            .and_then(Message::decode);
         start = end;
         // A record without a body cannot be published, so it cannot come from here; it is passed over.
         if let Some(message) = record.filter(|m| !m.body.is_empty()) {
             // An id that no nsqd issued still names one message: any number that stays the same does.
-            let id = message.id.to_u64().unwrap_or_else(|| rustc_hash::FxBuildHasher.hash_one(message.id));
-            heads.push(Head { id, timestamp: message.timestamp, attempts: message.attempts });
+            let id = message
+                .id
+                .to_u64()
+                .unwrap_or_else(|| rustc_hash::FxBuildHasher.hash_one(message.id));
+            heads.push(Head {
+                id,
+                timestamp: message.timestamp,
+                attempts: message.attempts,
+            });
             bodies.push(message.body);
         }
     }

@@ -105,7 +105,11 @@ impl MessageQueue {
     fn take_ahead(&mut self, left: &mut (usize, usize), out: &mut Vec<Run>) -> usize {
         let (count, bytes) = take_runs(&mut self.ahead, left, out);
         self.ahead_count -= count;
-        self.ahead_bytes = if self.ahead_count == 0 { 0 } else { self.ahead_bytes.saturating_sub(bytes) };
+        self.ahead_bytes = if self.ahead_count == 0 {
+            0
+        } else {
+            self.ahead_bytes.saturating_sub(bytes)
+        };
         count
     }
 

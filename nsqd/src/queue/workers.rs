@@ -54,7 +54,11 @@ impl DiskWorkers {
     /// # Errors
     /// When the system has no thread for them.
     pub fn start(timers: Arc<Timers>, health: Arc<Health>, rules: SyncRules) -> io::Result<Self> {
-        let shared = Arc::new(Shared { timers, health, rules });
+        let shared = Arc::new(Shared {
+            timers,
+            health,
+            rules,
+        });
         let (mut mailboxes, mut threads) = (Vec::new(), Vec::new());
         for n in 0..WORKERS {
             let (tx, mut rx) = mpsc::channel(JOBS);
@@ -64,10 +68,18 @@ impl DiskWorkers {
                     shared.run(job);
                 }
             };
-            threads.push(std::thread::Builder::new().name(format!("disk-{n}")).spawn(body)?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(format!("disk-{n}"))
+                    .spawn(body)?,
+            );
             mailboxes.push(tx);
         }
-        Ok(Self { mailboxes, threads, shared })
+        Ok(Self {
+            mailboxes,
+            threads,
+            shared,
+        })
     }
 
     /// Ends the threads after the jobs they have. Blocks until then.
@@ -88,13 +100,21 @@ impl DiskWorkers {
     ///
     /// # Errors
     /// Those of the file system. The owner has heard of them.
-    pub async fn append(&self, owner: &Arc<dyn QueueOwner>, run: Run, effects: &mut Effects) -> io::Result<()> {
-        let Some(backlog) = owner.backlog() else { return Ok(()) };
+    pub async fn append(
+        &self,
+        owner: &Arc<dyn QueueOwner>,
+        run: Run,
+        effects: &mut Effects,
+    ) -> io::Result<()> {
+        let Some(backlog) = owner.backlog() else {
+            return Ok(());
+        };
         let written = match self.shared.try_append(owner, backlog, &run) {
             Some(written) => written,
             None => {
                 let (done, written) = oneshot::channel();
-                self.send(backlog.worker, Job::Append(owner.clone(), run, done)).await;
+                self.send(backlog.worker, Job::Append(owner.clone(), run, done))
+                    .await;
                 written.await.unwrap_or_else(|_| Err(io::Error::other("exiting")))
             }
         };
@@ -166,7 +186,12 @@ impl Shared {
     }
 
     /// Writes here and now, unless that may take long.
-    fn try_append(&self, owner: &Arc<dyn QueueOwner>, backlog: &Arc<Backlog>, run: &Run) -> Option<io::Result<()>> {
+    fn try_append(
+        &self,
+        owner: &Arc<dyn QueueOwner>,
+        backlog: &Arc<Backlog>,
+        run: &Run,
+    ) -> Option<io::Result<()>> {
         if backlog.slow.load(Relaxed) {
             return None;
         }
@@ -183,7 +208,9 @@ impl Shared {
     ) -> io::Result<()> {
         let started = self.timers.now();
         let written = files.append(run);
-        backlog.slow.store(self.timers.now().saturating_sub(started) > SLOW_WRITE_NS, Relaxed);
+        backlog
+            .slow
+            .store(self.timers.now().saturating_sub(started) > SLOW_WRITE_NS, Relaxed);
         self.health.report(&written);
         if let Err(e) = &written {
             tracing::error!("DISKQUEUE({}): failed to write - {e}", backlog.name());

@@ -41,16 +41,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     pub(super) async fn subscribe(&mut self, topic: &TopicName, channel: &ChannelName) -> Result<(), Stop> {
         let refused = |text: String| Stop::error(ErrorCode::SubFailed, format!("SUB failed {text}"));
-        let granted = self.broker.subscribe(topic, channel, &self.client).await.map_err(|e| {
-            refused(match e {
-                CannotSubscribe::Refused(SubscribeRefused::Exiting) => "exiting".into(),
-                CannotSubscribe::Refused(SubscribeRefused::TooMany(n)) => {
-                    format!("consumers for {topic}:{channel} exceeds limit of {n}")
-                }
-                CannotSubscribe::Deleted => "to deleted topic/channel".into(),
-                CannotSubscribe::Storage(error) => error,
-            })
-        })?;
+        let granted = self
+            .broker
+            .subscribe(topic, channel, &self.client)
+            .await
+            .map_err(|e| {
+                refused(match e {
+                    CannotSubscribe::Refused(SubscribeRefused::Exiting) => "exiting".into(),
+                    CannotSubscribe::Refused(SubscribeRefused::TooMany(n)) => {
+                        format!("consumers for {topic}:{channel} exceeds limit of {n}")
+                    }
+                    CannotSubscribe::Deleted => "to deleted topic/channel".into(),
+                    CannotSubscribe::Storage(error) => error,
+                })
+            })?;
         let timeout = u64::try_from(self.negotiated.msg_timeout.as_nanos()).unwrap_or(u64::MAX);
         self.client.in_flight.lock().set_timeout(timeout);
         self.subscription = Some(granted);
@@ -91,20 +95,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             gauges.inside.fetch_sub(done, Relaxed);
         }
         self.client.counters.in_flight.fetch_sub(done, Relaxed);
-        self.client.counters.finished.fetch_add(done.unsigned_abs(), Relaxed);
+        self.client
+            .counters
+            .finished
+            .fetch_add(done.unsigned_abs(), Relaxed);
         for id in unknown {
             self.not_yours(ErrorCode::FinFailed, "FIN", id);
         }
     }
 
     fn not_yours(&mut self, code: ErrorCode, command: &str, id: MessageId) {
-        let Some(subscription) = &self.subscription else { return };
+        let Some(subscription) = &self.subscription else {
+            return;
+        };
         let why = subscription.channel.why_not_yours(id.to_u64()).as_str();
         self.not_done(code, command, id, why);
     }
 
     fn not_done(&mut self, code: ErrorCode, command: &str, id: MessageId, why: &str) {
-        let text = [code.as_str().as_bytes(), b" ", command.as_bytes(), b" ", &id.0, b" failed ", why.as_bytes()];
+        let text = [
+            code.as_str().as_bytes(),
+            b" ",
+            command.as_bytes(),
+            b" ",
+            &id.0,
+            b" failed ",
+            why.as_bytes(),
+        ];
         self.output.frame(FrameType::Error, &text.concat());
     }
 
@@ -114,7 +131,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.not_yours(ErrorCode::ReqFailed, "REQ", id);
             return;
         };
-        let Some(subscription) = &self.subscription else { return };
+        let Some(subscription) = &self.subscription else {
+            return;
+        };
         self.client.counters.in_flight.fetch_sub(1, Relaxed);
         self.client.counters.requeued.fetch_add(1, Relaxed);
         let (channel, gauges) = (&subscription.channel, &subscription.gauges);
@@ -140,7 +159,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let longest = u64::try_from(self.broker.options.max_msg_timeout.as_nanos()).unwrap_or(u64::MAX);
         let extension = u64::try_from(self.negotiated.msg_timeout.as_nanos()).unwrap_or(u64::MAX);
         let now = self.now();
-        let touched = id.to_u64().is_some_and(|n| self.client.in_flight.lock().touch(n, now, extension, longest));
+        let touched = id
+            .to_u64()
+            .is_some_and(|n| self.client.in_flight.lock().touch(n, now, extension, longest));
         if !touched {
             self.not_yours(ErrorCode::TouchFailed, "TOUCH", id);
         }
@@ -148,7 +169,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Gives back the messages whose time is over.
     pub(super) fn time_out_messages(&mut self, now: u64) {
-        let Some(subscription) = &self.subscription else { return };
+        let Some(subscription) = &self.subscription else {
+            return;
+        };
         let mut runs = Vec::new();
         {
             let mut in_flight = self.client.in_flight.lock();
@@ -159,8 +182,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         let count = i64::try_from(runs.len()).unwrap_or(i64::MAX);
         self.client.counters.in_flight.fetch_sub(count, Relaxed);
-        subscription.channel.counters.timed_out.fetch_add(count.unsigned_abs(), Relaxed);
-        subscription.channel.put_back(&subscription.gauges, runs, &mut self.effects);
+        subscription
+            .channel
+            .counters
+            .timed_out
+            .fetch_add(count.unsigned_abs(), Relaxed);
+        subscription
+            .channel
+            .put_back(&subscription.gauges, runs, &mut self.effects);
     }
 
     /// If the channel was emptied since, forgets what is in flight here: it is no longer anybody's.

@@ -96,11 +96,14 @@ pub fn interpret(command: Command<'_>, cx: &Context<'_>) -> Result<Action, Stop>
         Command::Touch(p) => cx.touch(p),
         Command::Subscribe(p) => cx.subscribe(p),
         Command::StartClose => cx.start_close(),
-        Command::Identify => cx.in_state("IDENTIFY", &[ClientState::Init]).map(|()| Action::Identify),
+        Command::Identify => cx
+            .in_state("IDENTIFY", &[ClientState::Init])
+            .map(|()| Action::Identify),
         Command::Auth(p) => cx.authenticate(p),
-        Command::Unknown(name) => {
-            Err(Stop::raw(ErrorCode::Invalid, &[b"invalid command ", name].concat()))
-        }
+        Command::Unknown(name) => Err(Stop::raw(
+            ErrorCode::Invalid,
+            &[b"invalid command ", name].concat(),
+        )),
     }
 }
 
@@ -127,12 +130,16 @@ impl Context<'_> {
     }
 
     fn publish(&self, p: Params<'_>) -> Result<Action, Stop> {
-        let name = p.get(0).ok_or_else(|| invalid("PUB insufficient number of parameters"))?;
+        let name = p
+            .get(0)
+            .ok_or_else(|| invalid("PUB insufficient number of parameters"))?;
         Ok(Action::Publish(Verb::Publish, self.topic("PUB", name)?, 0))
     }
 
     fn publish_many(&self, p: Params<'_>) -> Result<Action, Stop> {
-        let name = p.get(0).ok_or_else(|| invalid("MPUB insufficient number of parameters"))?;
+        let name = p
+            .get(0)
+            .ok_or_else(|| invalid("MPUB insufficient number of parameters"))?;
         // The reference really says the code twice here.
         let topic = self.topic("E_BAD_TOPIC MPUB", name)?;
         Ok(Action::PublishMany(topic))
@@ -146,9 +153,16 @@ impl Context<'_> {
         let ms = parse_digits(raw).ok_or_else(|| unparsed("DPUB could not parse timeout ", raw))?;
         let max = u64::try_from(self.options.max_req_timeout.as_millis()).unwrap_or(u64::MAX);
         if ms > max {
-            return Err(invalid(format!("DPUB timeout {} out of range 0-{max}", ms.cast_signed())));
+            return Err(invalid(format!(
+                "DPUB timeout {} out of range 0-{max}",
+                ms.cast_signed()
+            )));
         }
-        Ok(Action::Publish(Verb::PublishDeferred, topic, ms.saturating_mul(1_000_000)))
+        Ok(Action::Publish(
+            Verb::PublishDeferred,
+            topic,
+            ms.saturating_mul(1_000_000),
+        ))
     }
 
     fn ready(&self, p: Params<'_>) -> Result<Action, Stop> {
@@ -157,7 +171,9 @@ impl Context<'_> {
         }
         self.in_state("RDY", &[ClientState::Subscribed])?;
         let raw = p.get(0).unwrap_or(b"1");
-        let count = parse_digits(raw).ok_or_else(|| unparsed("RDY could not parse count ", raw))?.cast_signed();
+        let count = parse_digits(raw)
+            .ok_or_else(|| unparsed("RDY could not parse count ", raw))?
+            .cast_signed();
         let max = self.options.max_rdy_count;
         if !(0..=max).contains(&count) {
             return Err(invalid(format!("RDY count {count} out of range 0-{max}")));
@@ -170,7 +186,9 @@ impl Context<'_> {
         let (Some(id), Some(_)) = (p.get(0), p.get(params - 1)) else {
             return Err(invalid(format!("{command} insufficient number of params")));
         };
-        id.try_into().map(MessageId).map_err(|_| invalid("invalid message ID"))
+        id.try_into()
+            .map(MessageId)
+            .map_err(|_| invalid("invalid message ID"))
     }
 
     fn finish(&self, p: Params<'_>) -> Result<Action, Stop> {
@@ -208,17 +226,25 @@ impl Context<'_> {
     }
 
     fn start_close(&self) -> Result<Action, Stop> {
-        self.in_state("CLS", &[ClientState::Subscribed]).map(|()| Action::StartClose)
+        self.in_state("CLS", &[ClientState::Subscribed])
+            .map(|()| Action::StartClose)
     }
 
     fn authenticate(&self, p: Params<'_>) -> Result<Action, Stop> {
         self.in_state("AUTH", &[ClientState::Init])?;
-        if p.is_empty() { Ok(Action::Authenticate) } else { Err(invalid("AUTH invalid number of parameters")) }
+        if p.is_empty() {
+            Ok(Action::Authenticate)
+        } else {
+            Err(invalid("AUTH invalid number of parameters"))
+        }
     }
 }
 
 fn bad_topic(command: &str, name: &[u8]) -> Stop {
-    Stop::error(ErrorCode::BadTopic, format!("{command} topic name {} is not valid", quote(name)))
+    Stop::error(
+        ErrorCode::BadTopic,
+        format!("{command} topic name {} is not valid", quote(name)),
+    )
 }
 
 fn unparsed(text: &str, raw: &[u8]) -> Stop {
@@ -233,7 +259,12 @@ mod tests {
 
     fn meaning(state: ClientState, line: &str) -> Result<Action, String> {
         let options = Options::default();
-        let cx = Context { state, heartbeats: true, options: &options, last_topic: None };
+        let cx = Context {
+            state,
+            heartbeats: true,
+            options: &options,
+            last_topic: None,
+        };
         match parse_line(format!("{line}\n").as_bytes()) {
             Line::Complete { command, .. } => interpret(command, &cx).map_err(|stop| stop.to_string()),
             other => Err(format!("{other:?}")),
@@ -248,35 +279,83 @@ mod tests {
         let cases = [
             (Init, "PUB", "E_INVALID PUB insufficient number of parameters"),
             (Init, "MPUB", "E_INVALID MPUB insufficient number of parameters"),
-            (Init, "MPUB a:b", r#"E_BAD_TOPIC E_BAD_TOPIC MPUB topic name "a:b" is not valid"#),
+            (
+                Init,
+                "MPUB a:b",
+                r#"E_BAD_TOPIC E_BAD_TOPIC MPUB topic name "a:b" is not valid"#,
+            ),
             (Init, "DPUB t", "E_INVALID DPUB insufficient number of parameters"),
             (Init, "DPUB t -1", "E_INVALID DPUB could not parse timeout -1"),
-            (Init, "DPUB t 3600001", "E_INVALID DPUB timeout 3600001 out of range 0-3600000"),
-            (Init, "DPUB a:b zz", r#"E_BAD_TOPIC DPUB topic name "a:b" is not valid"#),
+            (
+                Init,
+                "DPUB t 3600001",
+                "E_INVALID DPUB timeout 3600001 out of range 0-3600000",
+            ),
+            (
+                Init,
+                "DPUB a:b zz",
+                r#"E_BAD_TOPIC DPUB topic name "a:b" is not valid"#,
+            ),
             (Init, "SUB t", "E_INVALID SUB insufficient number of parameters"),
-            (Init, "SUB t c:h", r#"E_BAD_CHANNEL SUB channel name "c:h" is not valid"#),
+            (
+                Init,
+                "SUB t c:h",
+                r#"E_BAD_CHANNEL SUB channel name "c:h" is not valid"#,
+            ),
             (Subscribed, "SUB t c", "E_INVALID cannot SUB in current state"),
-            (Subscribed, "IDENTIFY", "E_INVALID cannot IDENTIFY in current state"),
+            (
+                Subscribed,
+                "IDENTIFY",
+                "E_INVALID cannot IDENTIFY in current state",
+            ),
             (Subscribed, "AUTH", "E_INVALID cannot AUTH in current state"),
             (Init, "AUTH ", "E_INVALID AUTH invalid number of parameters"),
             (Init, "RDY 1", "E_INVALID cannot RDY in current state"),
             (Subscribed, "RDY -1", "E_INVALID RDY could not parse count -1"),
-            (Subscribed, "RDY 2501", "E_INVALID RDY count 2501 out of range 0-2500"),
+            (
+                Subscribed,
+                "RDY 2501",
+                "E_INVALID RDY count 2501 out of range 0-2500",
+            ),
             (
                 Subscribed,
                 "RDY 9223372036854775808",
                 "E_INVALID RDY count -9223372036854775808 out of range 0-2500",
             ),
-            (Init, "FIN 0123456789abcdef", "E_INVALID cannot FIN in current state"),
-            (Init, "REQ 0123456789abcdef 0", "E_INVALID cannot REQ in current state"),
-            (Init, "TOUCH 0123456789abcdef", "E_INVALID cannot TOUCH in current state"),
+            (
+                Init,
+                "FIN 0123456789abcdef",
+                "E_INVALID cannot FIN in current state",
+            ),
+            (
+                Init,
+                "REQ 0123456789abcdef 0",
+                "E_INVALID cannot REQ in current state",
+            ),
+            (
+                Init,
+                "TOUCH 0123456789abcdef",
+                "E_INVALID cannot TOUCH in current state",
+            ),
             (Subscribed, "FIN", "E_INVALID FIN insufficient number of params"),
             (Subscribed, "FIN abc", "E_INVALID invalid message ID"),
             (Subscribed, "FIN ", "E_INVALID invalid message ID"),
-            (Subscribed, "TOUCH", "E_INVALID TOUCH insufficient number of params"),
-            (Subscribed, "REQ 0123456789abcdef", "E_INVALID REQ insufficient number of params"),
+            (
+                Subscribed,
+                "TOUCH",
+                "E_INVALID TOUCH insufficient number of params",
+            ),
+            (
+                Subscribed,
+                "REQ 0123456789abcdef",
+                "E_INVALID REQ insufficient number of params",
+            ),
             (Subscribed, "REQ abc x", "E_INVALID invalid message ID"),
-            (Subscribed, "REQ 0123456789abcdef -1", "E_INVALID REQ could not parse timeout -1"),
+            (
+                Subscribed,
+                "REQ 0123456789abcdef -1",
+                "E_INVALID REQ could not parse timeout -1",
+            ),
             (Init, "CLS", "E_INVALID cannot CLS in current state"),
             (Closing, "CLS", "E_INVALID cannot CLS in current state"),
             (Closing, "SUB t c", "E_INVALID cannot SUB in current state"),
@@ -297,11 +376,20 @@ mod tests {
         assert_eq!(meaning(Closing, "RDY 99999"), Ok(Action::Nothing));
         let requeue = |ms: &str| meaning(Subscribed, &format!("REQ {id} {ms}"));
         assert_eq!(requeue(""), Ok(Action::Requeue(id, Duration::ZERO)));
-        assert_eq!(requeue("1500"), Ok(Action::Requeue(id, Duration::from_millis(1500))));
-        assert_eq!(requeue("3600001"), Ok(Action::Requeue(id, Duration::from_secs(3600))));
+        assert_eq!(
+            requeue("1500"),
+            Ok(Action::Requeue(id, Duration::from_millis(1500)))
+        );
+        assert_eq!(
+            requeue("3600001"),
+            Ok(Action::Requeue(id, Duration::from_secs(3600)))
+        );
         assert_eq!(requeue("9223372036855"), Ok(Action::Requeue(id, Duration::ZERO)));
         for zero in ["DPUB t 0", "DPUB t "] {
-            assert!(matches!(meaning(Subscribed, zero), Ok(Action::Publish(_, _, 0))), "{zero}");
+            assert!(
+                matches!(meaning(Subscribed, zero), Ok(Action::Publish(_, _, 0))),
+                "{zero}"
+            );
         }
     }
 

@@ -32,14 +32,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// How many more messages the consumer may hold.
     fn window(&self) -> usize {
         let ready = usize::try_from(self.client.ready_count.load(Relaxed)).unwrap_or(0);
-        if ready == 0 { 0 } else { ready.saturating_sub(self.client.in_flight.lock().len()) }
+        if ready == 0 {
+            0
+        } else {
+            ready.saturating_sub(self.client.in_flight.lock().len())
+        }
     }
 
     fn take(&mut self, window: usize) -> usize {
-        let Some(subscription) = &mut self.subscription else { return 0 };
+        let Some(subscription) = &mut self.subscription else {
+            return 0;
+        };
         self.woken = false;
         let mut runs = std::mem::take(&mut self.runs);
-        let (count, gauges) = subscription.channel.take(&self.client, window, &mut runs, &mut self.effects);
+        let (count, gauges) = subscription
+            .channel
+            .take(&self.client, window, &mut runs, &mut self.effects);
         if gauges.epoch != subscription.gauges.epoch {
             // Emptied since the turn began: what was in flight before this take is nobody's any more.
             self.client.in_flight.lock().clear();
@@ -74,14 +82,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 in_flight.deliver(run, now, |message| {
                     let (head, body) = (message.head, message.body);
                     let id = MessageId::from_u64(head.id);
-                    out.extend_from_slice(&encode_message_header(head.timestamp, head.attempts, id, body.len()));
+                    out.extend_from_slice(&encode_message_header(
+                        head.timestamp,
+                        head.attempts,
+                        id,
+                        body.len(),
+                    ));
                     out.extend_from_slice(body);
                     sent += 1;
                 });
             }
         }
         self.client.counters.messages.fetch_add(sent as u64, Relaxed);
-        self.client.counters.in_flight.fetch_add(i64::try_from(sent).unwrap_or(i64::MAX), Relaxed);
+        self.client
+            .counters
+            .in_flight
+            .fetch_add(i64::try_from(sent).unwrap_or(i64::MAX), Relaxed);
         sent
     }
 
@@ -92,7 +108,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             while !run.is_empty() {
                 let message = run.split_front(1);
                 // As in the reference, a rate of s lets s + 1 percent through.
-                if i64::try_from(self.random_below(100)).unwrap_or(0) <= i64::from(self.negotiated.sample_rate) {
+                if i64::try_from(self.random_below(100)).unwrap_or(0)
+                    <= i64::from(self.negotiated.sample_rate)
+                {
                     kept.push(message);
                 }
             }

@@ -6,8 +6,8 @@ use crate::block::BatchBuilder;
 use crate::topic::Topic;
 use bytes::{Buf, BufMut, BytesMut};
 use nsq_protocol::v2::{
-    BatchDecoder, BatchError, BatchLimits, BatchSink, BatchStep, CLOSE_WAIT, FrameType, Line, MAGIC, body_size,
-    parse_line,
+    BatchDecoder, BatchError, BatchLimits, BatchSink, BatchStep, CLOSE_WAIT, FrameType, Line, MAGIC,
+    body_size, parse_line,
 };
 use nsq_protocol::{ErrorCode, TopicName};
 use std::io;
@@ -38,11 +38,25 @@ enum Reading {
     /// A document of so many bytes.
     Document(Body, usize),
     /// A message of so many bytes, of which none is in the builder yet.
-    Message { verb: Verb, topic: TopicName, delay: u64, size: usize },
+    Message {
+        verb: Verb,
+        topic: TopicName,
+        delay: u64,
+        size: usize,
+    },
     /// A large message, alone in the builder, that lacks so many bytes.
-    Upload { verb: Verb, topic: TopicName, delay: u64, missing: usize },
+    Upload {
+        verb: Verb,
+        topic: TopicName,
+        delay: u64,
+        missing: usize,
+    },
     /// A batch, alone in the builder, its decoder and what it may have in bytes.
-    Batch { topic: Arc<Topic>, decoder: BatchDecoder, most: usize },
+    Batch {
+        topic: Arc<Topic>,
+        decoder: BatchDecoder,
+        most: usize,
+    },
 }
 
 /// What a length is the length of.
@@ -50,7 +64,11 @@ enum Reading {
 enum Body {
     Identify,
     Authenticate,
-    Message { verb: Verb, topic: TopicName, delay: u64 },
+    Message {
+        verb: Verb,
+        topic: TopicName,
+        delay: u64,
+    },
     Batch(Arc<Topic>),
 }
 
@@ -116,10 +134,13 @@ impl Input {
             read
         } else {
             let wanted = match &self.reading {
-                Reading::Message { size, .. } | Reading::Document(_, size) => size.saturating_sub(self.buffer.len()),
+                Reading::Message { size, .. } | Reading::Document(_, size) => {
+                    size.saturating_sub(self.buffer.len())
+                }
                 _ => 0,
             };
-            self.buffer.reserve(self.next_read.max(SMALL_READ).max(wanted.min(LARGE_READ)));
+            self.buffer
+                .reserve(self.next_read.max(SMALL_READ).max(wanted.min(LARGE_READ)));
             let room = self.buffer.capacity() - self.buffer.len();
             let read = std::task::ready!(pin!(stream.read_buf(&mut self.buffer)).poll(cx))?;
             if read == room {
@@ -188,7 +209,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn read_magic(&mut self) -> Result<Progress, Stop> {
-        let Some(magic) = self.input.buffer.first_chunk::<4>() else { return Ok(Progress::NeedsInput) };
+        let Some(magic) = self.input.buffer.first_chunk::<4>() else {
+            return Ok(Progress::NeedsInput);
+        };
         if magic != MAGIC {
             return Err(Stop::Error(ErrorCode::BadProtocol.as_str().into()));
         }
@@ -263,7 +286,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// The length that follows a line. Its bounds and its error texts are those of the command.
     fn read_size(&mut self) -> Result<Progress, Stop> {
-        let Some(size) = body_size(&self.input.buffer) else { return Ok(Progress::NeedsInput) };
+        let Some(size) = body_size(&self.input.buffer) else {
+            return Ok(Progress::NeedsInput);
+        };
         self.input.buffer.advance(4);
         let Reading::Size(body) = std::mem::replace(&mut self.input.reading, Reading::Line) else {
             return Ok(Progress::More);
@@ -278,19 +303,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let length = usize::try_from(size).ok().filter(|&n| n > 0);
         self.input.reading = match body {
             Body::Identify | Body::Authenticate => {
-                let command = if matches!(body, Body::Identify) { "IDENTIFY" } else { "AUTH" };
+                let command = if matches!(body, Body::Identify) {
+                    "IDENTIFY"
+                } else {
+                    "AUTH"
+                };
                 if i64::from(size) > options.max_body_size {
-                    return Err(too_big(ErrorCode::BadBody, command, "body", options.max_body_size));
+                    return Err(too_big(
+                        ErrorCode::BadBody,
+                        command,
+                        "body",
+                        options.max_body_size,
+                    ));
                 }
-                Reading::Document(body, length.ok_or_else(|| invalid(ErrorCode::BadBody, command, "body"))?)
+                Reading::Document(
+                    body,
+                    length.ok_or_else(|| invalid(ErrorCode::BadBody, command, "body"))?,
+                )
             }
             Body::Message { verb, topic, delay } => {
                 let command = verb.as_str();
-                let size_ok = length.ok_or_else(|| invalid(ErrorCode::BadMessage, command, "message body"))?;
+                let size_ok =
+                    length.ok_or_else(|| invalid(ErrorCode::BadMessage, command, "message body"))?;
                 if i64::from(size) > options.max_msg_size {
-                    return Err(too_big(ErrorCode::BadMessage, command, "message", options.max_msg_size));
+                    return Err(too_big(
+                        ErrorCode::BadMessage,
+                        command,
+                        "message",
+                        options.max_msg_size,
+                    ));
                 }
-                Reading::Message { verb, topic, delay, size: size_ok }
+                Reading::Message {
+                    verb,
+                    topic,
+                    delay,
+                    size: size_ok,
+                }
             }
             Body::Batch(topic) => {
                 let length = length.ok_or_else(|| invalid(ErrorCode::BadBody, "MPUB", "body"))?;
@@ -300,7 +348,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 let limits = batch_limits(options);
                 // The declared length is not compared with what follows, but it must not open the door to any amount.
                 let most = length.max(usize::try_from(options.max_body_size).unwrap_or(usize::MAX));
-                Reading::Batch { topic, decoder: BatchDecoder::new(limits), most }
+                Reading::Batch {
+                    topic,
+                    decoder: BatchDecoder::new(limits),
+                    most,
+                }
             }
         };
         Ok(Progress::More)
@@ -308,12 +360,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn read_message(&mut self) -> Result<Progress, Stop> {
         let Input { buffer, reading, .. } = &mut self.input;
-        let Reading::Message { size, .. } = reading else { return Ok(Progress::More) };
+        let Reading::Message { size, .. } = reading else {
+            return Ok(Progress::More);
+        };
         let size = *size;
         if buffer.len() < size && size < DIRECT_READ {
             return Ok(Progress::NeedsInput);
         }
-        let Reading::Message { verb, topic, delay, .. } = std::mem::take(reading) else {
+        let Reading::Message {
+            verb, topic, delay, ..
+        } = std::mem::take(reading)
+        else {
             return Ok(Progress::More);
         };
         self.open_publish(verb, &topic, delay).await?;
@@ -328,13 +385,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let builder = self.publishing.builder();
         builder.reserve(size.min(MAX_TRUST));
         builder.begin(size);
-        self.input.reading = Reading::Upload { verb, topic, delay, missing: size };
+        self.input.reading = Reading::Upload {
+            verb,
+            topic,
+            delay,
+            missing: size,
+        };
         Ok(Progress::More)
     }
 
     fn read_upload(&mut self) -> Result<Progress, Stop> {
         let Input { buffer, reading, .. } = &mut self.input;
-        let Reading::Upload { missing, .. } = reading else { return Ok(Progress::More) };
+        let Reading::Upload { missing, .. } = reading else {
+            return Ok(Progress::More);
+        };
         let n = (*missing).min(buffer.len());
         self.publishing.builder().extend(&buffer[..n]);
         buffer.advance(n);
@@ -342,7 +406,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if *missing > 0 {
             return Ok(Progress::NeedsInput);
         }
-        if let Reading::Upload { verb, topic, delay, .. } = std::mem::take(reading) {
+        if let Reading::Upload {
+            verb, topic, delay, ..
+        } = std::mem::take(reading)
+        {
             self.publishing.uploaded(verb, topic, delay);
         }
         self.line_begins();
@@ -351,13 +418,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn read_batch(&mut self) -> Result<Progress, Stop> {
         let Input { buffer, reading, .. } = &mut self.input;
-        let Reading::Batch { topic, decoder, most } = reading else { return Ok(Progress::More) };
+        let Reading::Batch { topic, decoder, most } = reading else {
+            return Ok(Progress::More);
+        };
         let builder = self.publishing.builder();
         let (taken, step) = decoder.step(buffer, builder);
         buffer.advance(taken);
         let (bytes, most) = (builder.bytes(), *most);
         if bytes > most {
-            return Err(Stop::error(ErrorCode::BadBody, format!("MPUB body too big {bytes} > {most}")));
+            return Err(Stop::error(
+                ErrorCode::BadBody,
+                format!("MPUB body too big {bytes} > {most}"),
+            ));
         }
         match step {
             BatchStep::More => Ok(Progress::NeedsInput),
@@ -375,10 +447,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Why the connection ends when nothing more comes: in the middle of a body that is said.
     pub(super) fn unread(&self) -> Stop {
         let message = |verb: Verb, what: &str| {
-            Stop::error(ErrorCode::BadMessage, format!("{} failed to read message body{what}", verb.as_str()))
+            Stop::error(
+                ErrorCode::BadMessage,
+                format!("{} failed to read message body{what}", verb.as_str()),
+            )
         };
         let document = |body: &Body, what: &str| {
-            let command = if matches!(body, Body::Identify) { "IDENTIFY" } else { "AUTH" };
+            let command = if matches!(body, Body::Identify) {
+                "IDENTIFY"
+            } else {
+                "AUTH"
+            };
             Stop::error(ErrorCode::BadBody, format!("{command} failed to read body{what}"))
         };
         match &self.input.reading {
@@ -389,7 +468,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Reading::Document(body, _) => document(body, ""),
             Reading::Message { verb, .. } | Reading::Upload { verb, .. } => message(*verb, ""),
             Reading::Batch { decoder, .. } => {
-                let code = if decoder.at_count() { ErrorCode::BadBody } else { ErrorCode::BadMessage };
+                let code = if decoder.at_count() {
+                    ErrorCode::BadBody
+                } else {
+                    ErrorCode::BadMessage
+                };
                 Stop::error(code, format!("MPUB {}", decoder.unread()))
             }
         }
@@ -397,17 +480,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 }
 
 fn batch_limits(options: &crate::options::Options) -> BatchLimits {
-    BatchLimits { max_count: (options.max_body_size - 4) / 5, max_size: options.max_msg_size }
+    BatchLimits {
+        max_count: (options.max_body_size - 4) / 5,
+        max_size: options.max_msg_size,
+    }
 }
 
 fn refused(error: BatchError, max_msg_size: i64) -> Stop {
     match error {
         BatchError::Count(n) => Stop::error(ErrorCode::BadBody, format!("MPUB invalid message count {n}")),
-        BatchError::Size { index, size } => {
-            Stop::error(ErrorCode::BadMessage, format!("MPUB invalid message({index}) body size {size}"))
-        }
-        BatchError::TooBig(size) => {
-            Stop::error(ErrorCode::BadMessage, format!("MPUB message too big {size} > {max_msg_size}"))
-        }
+        BatchError::Size { index, size } => Stop::error(
+            ErrorCode::BadMessage,
+            format!("MPUB invalid message({index}) body size {size}"),
+        ),
+        BatchError::TooBig(size) => Stop::error(
+            ErrorCode::BadMessage,
+            format!("MPUB message too big {size} > {max_msg_size}"),
+        ),
     }
 }

@@ -93,7 +93,11 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(broker: Arc<Broker>, strea
         Peer::Tcp(address) => address.ip().to_string(),
         Peer::Unix => String::new(),
     };
-    let identity = Identity { client_id: address.clone(), hostname: address, ..Identity::default() };
+    let identity = Identity {
+        client_id: address.clone(),
+        hostname: address,
+        ..Identity::default()
+    };
     let connected_at = broker.engine.clock.unix_nanos() / 1_000_000_000;
     let client = broker.add_client(|id| Client::new(id, peer.to_string(), connected_at, identity));
     tracing::info!("TCP: new client({peer})");
@@ -159,7 +163,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             effects: Effects::default(),
             runs: Vec::new(),
             woken: false,
-            times: Times { line_since: now, heartbeat_at: None, stalled_since: None, armed_at: u64::MAX },
+            times: Times {
+                line_since: now,
+                heartbeat_at: None,
+                stalled_since: None,
+                armed_at: u64::MAX,
+            },
             timer: Box::pin(tokio::time::sleep(Duration::from_secs(3600))),
         }
     }
@@ -185,7 +194,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.effects.wake(&self.broker.engine.timers);
             } else if let Err(e) = self.effects.settle(&self.broker.engine).await {
                 // What could not be put back is counted nowhere any more: the log is the only place to say so.
-                tracing::error!("CLIENT({}): failed to put a message back - {e}", self.client.remote_address);
+                tracing::error!(
+                    "CLIENT({}): failed to put a message back - {e}",
+                    self.client.remote_address
+                );
             }
             self.send().await?;
             if self.input.at_end() && !more_input {
@@ -238,7 +250,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.arm_timer();
         }
         let mut progress = false;
-        let Self { input, output, stream, client, timer, woken, publishing, .. } = self;
+        let Self {
+            input,
+            output,
+            stream,
+            client,
+            timer,
+            woken,
+            publishing,
+            ..
+        } = self;
         let (event, sent) = poll_fn(|cx| {
             let mut event = Event::Nothing;
             if client.poll_woken(cx).is_ready() {
@@ -276,13 +297,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         // A timer that rings too early only looks again; it is moved back when it rings, not at every command.
         if due < self.times.armed_at || self.times.armed_at <= now {
             self.times.armed_at = due;
-            self.timer.as_mut().reset(Instant::now() + Duration::from_nanos(due.saturating_sub(now)));
+            self.timer
+                .as_mut()
+                .reset(Instant::now() + Duration::from_nanos(due.saturating_sub(now)));
         }
     }
 
     fn next_deadline(&self) -> Option<u64> {
-        let in_flight = self.subscription.as_ref().and_then(|_| self.client.in_flight.lock().next_deadline());
-        [self.times.heartbeat_at, self.read_deadline(), self.write_deadline(), in_flight].into_iter().flatten().min()
+        let in_flight = self
+            .subscription
+            .as_ref()
+            .and_then(|_| self.client.in_flight.lock().next_deadline());
+        [
+            self.times.heartbeat_at,
+            self.read_deadline(),
+            self.write_deadline(),
+            in_flight,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn read_deadline(&self) -> Option<u64> {
@@ -327,7 +361,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Says the last word, gives back what the connection holds, and closes it.
     async fn end(&mut self, stop: Stop) {
         if let Stop::Error(data) = &stop {
-            tracing::error!("[{}] - {}", self.client.remote_address, String::from_utf8_lossy(data));
+            tracing::error!(
+                "[{}] - {}",
+                self.client.remote_address,
+                String::from_utf8_lossy(data)
+            );
             self.output.frame(FrameType::Error, data);
         }
         if let Some(subscription) = self.subscription.take() {

@@ -80,8 +80,11 @@ impl Negotiated {
             self.heartbeat = heartbeat;
         }
         self.output_buffer_size = size;
-        self.output_buffer_timeout =
-            if request.output_buffer_size == -1 { Duration::ZERO } else { timeout.unwrap_or_default() };
+        self.output_buffer_timeout = if request.output_buffer_size == -1 {
+            Duration::ZERO
+        } else {
+            timeout.unwrap_or_default()
+        };
         self.sample_rate = request.sample_rate;
         self.msg_timeout = msg_timeout;
         self.identified = true;
@@ -117,12 +120,17 @@ fn millis(d: Duration) -> i64 {
 }
 
 fn invalid(what: &str, value: i64) -> Stop {
-    Stop::error(ErrorCode::BadBody, format!("IDENTIFY {what} ({value}) is invalid"))
+    Stop::error(
+        ErrorCode::BadBody,
+        format!("IDENTIFY {what} ({value}) is invalid"),
+    )
 }
 
 fn in_range(what: &str, ms: i64, range: std::ops::RangeInclusive<Duration>) -> Result<Duration, Stop> {
     let wanted = u64::try_from(ms).ok().map(Duration::from_millis);
-    wanted.filter(|d| range.contains(d)).ok_or_else(|| invalid(what, ms))
+    wanted
+        .filter(|d| range.contains(d))
+        .ok_or_else(|| invalid(what, ms))
 }
 
 /// -1 is none, 0 keeps what is, anything else must be in the range.
@@ -144,10 +152,12 @@ fn choose(
 mod tests {
     use super::*;
 
-    fn apply(request: IdentifyRequest) -> Result<Negotiated, String> {
+    fn apply(request: &IdentifyRequest) -> Result<Negotiated, String> {
         let options = Options::default();
         let mut n = Negotiated::new(&options);
-        n.apply(&request, &options).map(|()| n).map_err(|stop| stop.to_string())
+        n.apply(request, &options)
+            .map(|()| n)
+            .map_err(|stop| stop.to_string())
     }
 
     #[test]
@@ -166,33 +176,82 @@ mod tests {
         let d = IdentifyRequest::default;
         for n in [-2, 1, 999, 60001] {
             let text = format!("E_BAD_BODY IDENTIFY heartbeat interval ({n}) is invalid");
-            assert_eq!(apply(IdentifyRequest { heartbeat_interval: n, ..d() }), Err(text));
+            assert_eq!(
+                apply(&IdentifyRequest {
+                    heartbeat_interval: n,
+                    ..d()
+                }),
+                Err(text)
+            );
         }
         for n in [-2, 1, 63, 65537] {
             let text = format!("E_BAD_BODY IDENTIFY output buffer size ({n}) is invalid");
-            assert_eq!(apply(IdentifyRequest { output_buffer_size: n, ..d() }), Err(text));
+            assert_eq!(
+                apply(&IdentifyRequest {
+                    output_buffer_size: n,
+                    ..d()
+                }),
+                Err(text)
+            );
         }
         for n in [-2, 1, 24, 30001] {
             let text = format!("E_BAD_BODY IDENTIFY output buffer timeout ({n}) is invalid");
-            assert_eq!(apply(IdentifyRequest { output_buffer_timeout: n, ..d() }), Err(text));
+            assert_eq!(
+                apply(&IdentifyRequest {
+                    output_buffer_timeout: n,
+                    ..d()
+                }),
+                Err(text)
+            );
         }
         for n in [-1, 100] {
             let text = format!("E_BAD_BODY IDENTIFY sample rate ({n}) is invalid");
-            assert_eq!(apply(IdentifyRequest { sample_rate: n, ..d() }), Err(text));
+            assert_eq!(
+                apply(&IdentifyRequest {
+                    sample_rate: n,
+                    ..d()
+                }),
+                Err(text)
+            );
         }
         for n in [-1, 1, 999, 900_001] {
             let text = format!("E_BAD_BODY IDENTIFY msg timeout ({n}) is invalid");
-            assert_eq!(apply(IdentifyRequest { msg_timeout: n, ..d() }), Err(text));
+            assert_eq!(
+                apply(&IdentifyRequest {
+                    msg_timeout: n,
+                    ..d()
+                }),
+                Err(text)
+            );
         }
-        let unbuffered = apply(IdentifyRequest { output_buffer_size: -1, ..d() }).unwrap();
-        assert_eq!((unbuffered.output_buffer_size, unbuffered.output_buffer_timeout), (1, Duration::ZERO));
-        assert_eq!(apply(IdentifyRequest { heartbeat_interval: -1, ..d() }).unwrap().heartbeat, None);
+        let unbuffered = apply(&IdentifyRequest {
+            output_buffer_size: -1,
+            ..d()
+        })
+        .unwrap();
+        assert_eq!(
+            (unbuffered.output_buffer_size, unbuffered.output_buffer_timeout),
+            (1, Duration::ZERO)
+        );
+        assert_eq!(
+            apply(&IdentifyRequest {
+                heartbeat_interval: -1,
+                ..d()
+            })
+            .unwrap()
+            .heartbeat,
+            None
+        );
     }
 
     #[test]
     fn nd_135_the_timeout_is_checked_before_the_size() {
-        let both = IdentifyRequest { output_buffer_size: 1, output_buffer_timeout: 1, ..Default::default() };
-        assert!(apply(both).unwrap_err().contains("timeout"));
+        let both = IdentifyRequest {
+            output_buffer_size: 1,
+            output_buffer_timeout: 1,
+            ..Default::default()
+        };
+        assert!(apply(&both).unwrap_err().contains("timeout"));
     }
 
     #[test]
@@ -200,7 +259,10 @@ mod tests {
         let options = Options::default();
         let mut n = Negotiated::new(&options);
         for ms in [1000, 3000] {
-            let request = IdentifyRequest { heartbeat_interval: ms, ..Default::default() };
+            let request = IdentifyRequest {
+                heartbeat_interval: ms,
+                ..Default::default()
+            };
             n.apply(&request, &options).unwrap();
         }
         assert_eq!(n.heartbeat, Some(Duration::from_secs(1)));

@@ -55,7 +55,14 @@ impl Publishing {
     pub(super) fn uploaded(&mut self, verb: Verb, topic: TopicName, delay: u64) {
         match &mut self.open {
             Some(open) => open.answers += 1,
-            None => self.open = Some(Open { topic, delay, verb, answers: 1 }),
+            None => {
+                self.open = Some(Open {
+                    topic,
+                    delay,
+                    verb,
+                    answers: 1,
+                })
+            }
         }
     }
 
@@ -63,7 +70,12 @@ impl Publishing {
     pub(super) fn uploaded_batch(&mut self, topic: Arc<Topic>) {
         let name = topic.name().clone();
         self.last = Some((name.clone(), Some(topic)));
-        self.open = Some(Open { topic: name, delay: 0, verb: Verb::PublishMany, answers: 1 });
+        self.open = Some(Open {
+            topic: name,
+            delay: 0,
+            verb: Verb::PublishMany,
+            answers: 1,
+        });
     }
 
     /// Gives memory back while nothing is being received.
@@ -76,9 +88,15 @@ impl Publishing {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Makes sure that the open batch, if there is one, takes a message of this topic and delay.
-    pub(super) async fn open_publish(&mut self, _verb: Verb, topic: &TopicName, delay: u64) -> Result<(), Stop> {
+    pub(super) async fn open_publish(
+        &mut self,
+        _verb: Verb,
+        topic: &TopicName,
+        delay: u64,
+    ) -> Result<(), Stop> {
         let fits = |open: &Open| open.topic == *topic && open.delay == delay;
-        let full = self.publishing.builder.len() >= MAX_MESSAGES || self.publishing.builder.bytes() >= MAX_BYTES;
+        let full =
+            self.publishing.builder.len() >= MAX_MESSAGES || self.publishing.builder.bytes() >= MAX_BYTES;
         if full || self.publishing.open.as_ref().is_some_and(|open| !fits(open)) {
             self.close_published().await?;
         }
@@ -106,7 +124,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Has the open batch accepted and answers its publishes.
     pub(super) async fn close_published(&mut self) -> Result<(), Stop> {
-        let Some(open) = self.publishing.open.take() else { return Ok(()) };
+        let Some(open) = self.publishing.open.take() else {
+            return Ok(());
+        };
         let count = u64::from(self.publishing.builder.len());
         if let Err(refused) = self.publish(&open).await {
             self.publishing.builder.clear();
@@ -124,8 +144,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Some((last, Some(topic))) if *last == open.topic => topic.clone(),
             _ => self.broker.get_or_create_topic(&open.topic).await?,
         };
-        let Self { broker, publishing, effects, .. } = self;
-        let outcome = broker.publish(&topic, &mut publishing.builder, open.delay, effects).await;
+        let Self {
+            broker,
+            publishing,
+            effects,
+            ..
+        } = self;
+        let outcome = broker
+            .publish(&topic, &mut publishing.builder, open.delay, effects)
+            .await;
         let topic = if outcome == Err(Refused::Exiting) && !broker.engine.tasks.is_stopping() {
             // The topic we remember may have been deleted since; then there is a new one, or will be.
             publishing.last = None;
@@ -133,13 +160,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             if Arc::ptr_eq(&again, &topic) {
                 return outcome;
             }
-            broker.publish(&again, &mut publishing.builder, open.delay, effects).await?;
+            broker
+                .publish(&again, &mut publishing.builder, open.delay, effects)
+                .await?;
             again
         } else {
             outcome?;
             topic
         };
-        if publishing.last.as_ref().is_none_or(|(name, known)| *name != open.topic || known.is_none()) {
+        if publishing
+            .last
+            .as_ref()
+            .is_none_or(|(name, known)| *name != open.topic || known.is_none())
+        {
             publishing.last = Some((open.topic.clone(), Some(topic)));
         }
         Ok(())
@@ -147,5 +180,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 }
 
 fn refusal(verb: Verb, refused: &Refused) -> Stop {
-    Stop::error(verb.failed(), format!("{} failed {}", verb.as_str(), refused.text()))
+    Stop::error(
+        verb.failed(),
+        format!("{} failed {}", verb.as_str(), refused.text()),
+    )
 }
