@@ -3,10 +3,14 @@
 //! | module | owns | does not know |
 //! |---|---|---|
 //! | [`api`] | the custom resource types, defaults, rules | clients, clocks, files |
+//! | [`build`] | child objects of a cluster, one file per kind | what is live, beyond what it is told |
 //! | [`crd`] | the CRDs as text | where they are written to |
 //! | [`check`] | messages through a cluster and back, as any client would | Kubernetes, local mode |
+//! | [`render`] | child objects of a manifest as text | files, the cluster |
 
 pub mod api;
+pub mod build;
 mod canonical;
 pub mod check;
 pub mod crd;
+pub mod render;

@@ -1,0 +1,74 @@
+//! ConfigMaps: one per daemon. Source: operator spec 4.3.
+
+use serde_json::json;
+
+use super::daemon_config::{DaemonLog, NsqdTlsFiles, admin_config, lookupd_config, nsqd_config};
+use super::object::{Desired, Draft, ObjectKind};
+use super::resolved::Resolved;
+use crate::api::Component;
+use crate::canonical::hash16;
+
+/// Folder of the certificate in nsqd's pod.
+pub(super) const TLS_DIR: &str = "/etc/nsqd-tls";
+/// Folder of the clients' CA in nsqd's pod.
+pub(super) const CA_DIR: &str = "/etc/nsqd-ca";
+
+pub(super) fn build(cluster: &Resolved) -> Vec<Desired> {
+    let lookupds = cluster
+        .names()
+        .lookupd_addresses(cluster.spec.lookupd.replicas, 4160);
+    let nsqd = nsqd_file(cluster, Some(&lookupds));
+    let mut maps = vec![
+        config_map(cluster, Component::Nsqd, nsqd_name(cluster), &nsqd),
+        config_map(
+            cluster,
+            Component::Lookupd,
+            cluster.names().of(Component::Lookupd),
+            &lookupd_file(cluster),
+        ),
+    ];
+    if cluster.spec.admin.enabled {
+        let name = cluster.names().of(Component::Admin);
+        maps.push(config_map(cluster, Component::Admin, name, &admin_file(cluster)));
+    }
+    maps
+}
+
+fn config_map(cluster: &Resolved, component: Component, name: String, file: &str) -> Desired {
+    let body = json!({"data": {format!("{}.cfg", component.as_str()): file}});
+    Draft::new(cluster, ObjectKind::ConfigMap, name, Some(component), body).finish()
+}
+
+/// The name changes with what needs a restart, and only with that: the nsqlookupd list and the log level
+/// are applied hot and edited in place.
+pub(super) fn nsqd_name(cluster: &Resolved) -> String {
+    let cold = hash16(&nsqd_file(cluster, None).into());
+    format!("{}-{}", cluster.names().of(Component::Nsqd), &cold[..8])
+}
+
+fn nsqd_file(cluster: &Resolved, hot: Option<&[String]>) -> String {
+    let files = NsqdTlsFiles {
+        cert: format!("{TLS_DIR}/tls.crt"),
+        key: format!("{TLS_DIR}/tls.key"),
+        ca: format!("{CA_DIR}/ca.crt"),
+    };
+    nsqd_config(&cluster.spec, log(cluster), &files, hot)
+}
+
+pub(super) fn lookupd_file(cluster: &Resolved) -> String {
+    lookupd_config(&cluster.spec, log(cluster))
+}
+
+pub(super) fn admin_file(cluster: &Resolved) -> String {
+    let view = cluster.is_native() && cluster.spec.admin.service_account_name.is_some();
+    let object = format!("{}/{}", cluster.namespace, cluster.name);
+    admin_config(&cluster.spec, log(cluster), view.then_some(object.as_str()))
+}
+
+fn log(cluster: &Resolved) -> DaemonLog {
+    if cluster.is_native() {
+        DaemonLog::Json
+    } else {
+        DaemonLog::Default
+    }
+}
