@@ -6,8 +6,13 @@
     reason = "tests work with real processes"
 )]
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Bound of every wait.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_nsqadmin"))
@@ -45,8 +50,8 @@ fn na_001_na_002_na_005_na_006_failed_starts_and_version() {
     assert!(version.stdout.starts_with(b"nsqadmin v1.3.0 (built w/"));
 }
 
-#[test]
-fn na_007_sigterm_ends_the_process_cleanly() {
+/// A running nsqadmin whose only nsqlookupd is not there, its address, and its log.
+fn start() -> (Child, String, impl Iterator<Item = String>) {
     let mut child = command()
         .args(["--lookupd-http-address=127.0.0.1:1", "--http-address=127.0.0.1:0"])
         .stderr(Stdio::piped())
@@ -55,7 +60,15 @@ fn na_007_sigterm_ends_the_process_cleanly() {
     let mut lines = BufReader::new(child.stderr.take().unwrap())
         .lines()
         .map_while(Result::ok);
-    assert!(lines.any(|line| line.contains("INFO: HTTP: listening on 127.0.0.1:")));
+    let listening = lines
+        .find(|line| line.contains("INFO: HTTP: listening on 127.0.0.1:"))
+        .unwrap();
+    (child, listening.rsplit(' ').next().unwrap().to_owned(), lines)
+}
+
+#[test]
+fn na_007_sigterm_ends_the_process_cleanly() {
+    let (mut child, address, mut lines) = start();
     assert!(
         Command::new("kill")
             .arg(child.id().to_string())
@@ -63,6 +76,61 @@ fn na_007_sigterm_ends_the_process_cleanly() {
             .unwrap()
             .success()
     );
-    assert!(lines.any(|line| line.contains("INFO: HTTP: closing 127.0.0.1:")));
+    assert!(lines.any(|line| line.contains(&format!("INFO: HTTP: closing {address}"))));
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Random bytes, from a fixed seed so that a failure can be repeated.
+fn noise(seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let length = usize::try_from(next() % 300).unwrap();
+    (0..length).map(|_| next().to_le_bytes()[3]).collect()
+}
+
+/// Sends `bytes` and yields what comes back until the end.
+fn send(address: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // the server may have closed already, which is an answer too
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+#[test]
+fn random_bytes_neither_crash_nor_leak() {
+    let (mut child, address, lines) = start();
+    let reader = std::thread::Builder::new().spawn(move || lines.count()).unwrap();
+    for seed in 0..10_000 {
+        let start: &[u8] = if seed % 2 == 0 { b"GET /static/" } else { b"" };
+        send(&address, &[start, &noise(seed)].concat());
+    }
+    let pong = send(&address, b"GET /ping HTTP/1.0\r\n\r\n");
+    assert!(
+        pong.starts_with(b"HTTP/1.0 200 OK"),
+        "{}",
+        String::from_utf8_lossy(&pong)
+    );
+    let open = || {
+        std::fs::read_dir(format!("/proc/{}/fd", child.id()))
+            .unwrap()
+            .count()
+    };
+    let end = Instant::now() + PATIENCE;
+    // standard streams, the listener, the runtime's own; no connection
+    while open() >= 20 {
+        assert!(Instant::now() < end, "{} files are open", open());
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap();
 }

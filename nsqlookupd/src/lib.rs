@@ -57,6 +57,27 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(options: &Options, clock: Arc<dyn Clock>, tcp_port: i32, http_port: i32) -> Self {
+        let policy = Policy {
+            inactive_producer_timeout: options.inactive_producer_timeout,
+            tombstone_lifetime: options.tombstone_lifetime,
+        };
+        Self {
+            registry: Mutex::new(Registry::new(policy)),
+            clock,
+            info: LookupInfo {
+                broadcast_address: options.broadcast_address.clone(),
+                hostname: build_info::hostname(),
+                http_port: i64::from(http_port),
+                tcp_port: i64::from(tcp_port),
+                version: build_info::VERSION.to_owned(),
+            },
+            next_id: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
+            idle_limit: MIN_IDLE_LIMIT.max(options.inactive_producer_timeout.saturating_mul(3)),
+        }
+    }
+
     fn now(&self) -> Now {
         Now {
             unix_nanos: self.clock.unix_nanos(),
@@ -102,24 +123,7 @@ impl Lookupd {
         let tcp = bind(&options.tcp_address).await?;
         let http = bind(&options.http_address).await?;
         let (tcp_port, http_port) = (tcp.port(), http.port());
-        let policy = Policy {
-            inactive_producer_timeout: options.inactive_producer_timeout,
-            tombstone_lifetime: options.tombstone_lifetime,
-        };
-        let shared = Arc::new(Shared {
-            registry: Mutex::new(Registry::new(policy)),
-            clock,
-            info: LookupInfo {
-                broadcast_address: options.broadcast_address,
-                hostname: build_info::hostname(),
-                http_port: i64::from(http_port),
-                tcp_port: i64::from(tcp_port),
-                version: build_info::VERSION.to_owned(),
-            },
-            next_id: AtomicU64::new(0),
-            connections: AtomicUsize::new(0),
-            idle_limit: MIN_IDLE_LIMIT.max(options.inactive_producer_timeout * 3),
-        });
+        let shared = Arc::new(Shared::new(&options, clock, tcp_port, http_port));
         let tasks = Tasks::new();
         // one slot per listener, so that sending never waits
         let (failed, failures) = mpsc::channel(2);

@@ -85,3 +85,6 @@ async fn within<T>(limit: Duration, io: impl Future<Output = io::Result<T>>) -> 
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
+
+#[cfg(test)]
+mod tests;

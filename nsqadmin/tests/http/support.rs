@@ -1,0 +1,197 @@
+//! Scripted nsqlookupds and nsqds, and an nsqadmin that asks them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nsq_service::clock::ManualClock;
+use nsq_service::http::{Failure, Limits, Method, Reply, Request, Route, Router, serve};
+use nsq_service::listen::Listener;
+use nsq_service::log::Level;
+use nsq_service::tasks::Tasks;
+use nsqadmin::{Admin, Options, Sources};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// An upstream that answers what it was told, and counts.
+pub(crate) struct Fake {
+    pub(crate) address: String,
+    state: Arc<Script>,
+    tasks: Tasks,
+}
+
+#[derive(Default)]
+pub(crate) struct Script {
+    answers: Mutex<HashMap<String, String>>,
+    asked: Mutex<Vec<String>>,
+}
+
+async fn play(script: Arc<Script>, request: Request) -> Result<Reply, Failure> {
+    let topic = request
+        .query()?
+        .get("topic")
+        .map(|topic| format!("?topic={topic}"))
+        .unwrap_or_default();
+    let key = format!("{}{topic}", request.path());
+    script.asked.lock().unwrap().push(key.clone());
+    let answer = script.answers.lock().unwrap().get(&key).cloned();
+    answer
+        .map(Reply::json_bytes)
+        .ok_or_else(|| Failure::not_found("TOPIC_NOT_FOUND"))
+}
+
+impl Fake {
+    pub(crate) async fn start() -> Self {
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("127.0.0.1:{}", listener.port());
+        let state = Arc::new(Script::default());
+        let router = Router::new(Arc::clone(&state)).route(Route::v1(Method::GET, "/*path", play));
+        let tasks = Tasks::new();
+        let server = serve(listener, Arc::new(router), tasks.clone(), Limits::default());
+        tasks.spawn(async move { server.await.unwrap() });
+        Self {
+            address,
+            state,
+            tasks,
+        }
+    }
+
+    pub(crate) fn answers(&self, path: &str, json: impl Into<String>) {
+        self.state
+            .answers
+            .lock()
+            .unwrap()
+            .insert(path.to_owned(), json.into());
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.state.asked.lock().unwrap().len()
+    }
+
+    pub(crate) fn port(&self) -> &str {
+        self.address.rsplit_once(':').unwrap().1
+    }
+
+    pub(crate) async fn stop(&self) {
+        self.tasks.stop();
+        assert_eq!(self.tasks.join(Duration::from_secs(10)).await, 0);
+    }
+
+    /// This fake as an nsqlookupd lists it.
+    pub(crate) fn node(&self, host: &str, topics: &str) -> String {
+        let port = self.port();
+        format!(
+            r#"{{"remote_address":"127.0.0.1:9","hostname":"{host}","broadcast_address":"127.0.0.1","tcp_port":1{port},
+            "http_port":{port},"version":"1.3.0","tombstones":[],"topics":{topics}}}"#
+        )
+    }
+}
+
+/// The set-up of the spec: two nsqlookupds, two nsqds, `t1/c1` on both, `dead/dc` only at the nsqlookupds.
+pub(crate) struct Cluster {
+    pub(crate) lookupds: [Fake; 2],
+    pub(crate) nsqds: [Fake; 2],
+    clock: Arc<ManualClock>,
+    port: i32,
+    base: &'static str,
+    _admin: Admin,
+}
+
+pub(crate) fn stats(depth: i64, backend: i64) -> String {
+    format!(
+        r#"{{"version":"1.3.0","health":"OK","topics":[{{"topic_name":"t1","depth":0,"backend_depth":0,
+        "message_count":{depth},"channels":[{{"channel_name":"c1","depth":{depth},"backend_depth":{backend},
+        "in_flight_count":1,"client_count":1,"clients":null}}]}}],"producers":null}}"#
+    )
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Self {
+        Self::start_with("", true).await
+    }
+
+    pub(crate) async fn start_with(base: &'static str, by_lookupd: bool) -> Self {
+        let lookupds = [Fake::start().await, Fake::start().await];
+        let nsqds = [Fake::start().await, Fake::start().await];
+        let nodes = format!(
+            r#"{{"producers":[{},{}]}}"#,
+            nsqds[1].node("d2", r#"["t1"]"#),
+            nsqds[0].node("d1", r#"["t1"]"#)
+        );
+        for lookupd in &lookupds {
+            lookupd.answers("/topics", r#"{"topics":["t1","dead"]}"#);
+            lookupd.answers("/nodes", nodes.clone());
+            lookupd.answers("/lookup?topic=dead", r#"{"channels":["dc"],"producers":[]}"#);
+            lookupd.answers(
+                "/lookup?topic=t1",
+                r#"{"channels":["c1"],"producers":[{"broadcast_address":"x"}]}"#,
+            );
+        }
+        for (nsqd, (depth, backend)) in nsqds.iter().zip([(8, 3), (1, 0)]) {
+            nsqd.answers("/stats", stats(depth, backend));
+            let (port, info) = (
+                nsqd.port(),
+                r#""version":"1.3.0","hostname":"h","broadcast_address":"127.0.0.1""#,
+            );
+            nsqd.answers(
+                "/info",
+                format!(r#"{{{info},"http_port":{port},"tcp_port":4150}}"#),
+            );
+        }
+        let addresses = |fakes: &[Fake; 2]| fakes.iter().map(|fake| fake.address.clone()).collect();
+        let options = Options {
+            http_address: "127.0.0.1:0".to_owned(),
+            base_path: base.to_owned(),
+            sources: if by_lookupd {
+                Sources::Lookupds(addresses(&lookupds))
+            } else {
+                Sources::Nsqds(addresses(&nsqds))
+            },
+            connect_timeout: Duration::from_secs(2),
+            request_timeout: Duration::from_secs(5),
+            log_level: Level::Info,
+            log_prefix: String::new(),
+        };
+        let clock = Arc::new(ManualClock::new(0));
+        let admin = Admin::start(options, Arc::clone(&clock) as _).await.unwrap();
+        Self {
+            lookupds,
+            nsqds,
+            clock,
+            port: admin.http_port(),
+            base,
+            _admin: admin,
+        }
+    }
+
+    /// Status line and headers, and the body.
+    pub(crate) async fn get(&self, path: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.port))
+            .await
+            .unwrap();
+        let request = format!(
+            "GET {}{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            self.base
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut text))
+            .await
+            .unwrap()
+            .unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+
+    pub(crate) async fn body(&self, path: &str) -> String {
+        let (head, body) = self.get(path).await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head} {body}");
+        body
+    }
+
+    /// The page, read anew.
+    pub(crate) async fn page(&self) -> (String, String) {
+        self.clock.advance(Duration::from_secs(2));
+        self.get(if self.base.is_empty() { "/" } else { "" }).await
+    }
+}
