@@ -238,6 +238,18 @@ mod tests {
     }
 
     #[test]
+    fn the_level_in_force_can_be_changed() {
+        start("[test] ", Level::Info);
+        assert!(tracing::enabled!(tracing::Level::INFO));
+        assert!(!tracing::enabled!(tracing::Level::DEBUG));
+        set_level(Level::Debug);
+        assert!(tracing::enabled!(tracing::Level::DEBUG));
+        set_level(Level::Fatal);
+        assert!(!tracing::enabled!(tracing::Level::ERROR));
+        assert_eq!(level(), Level::Fatal);
+    }
+
+    #[test]
     fn level_names_are_read_in_any_case() {
         assert_eq!(Level::parse("INFO"), Ok(Level::Info));
         assert_eq!(Level::parse("Fatal"), Ok(Level::Fatal));
