@@ -273,6 +273,18 @@ impl Run {
         self.to == self.from
     }
 
+    /// Bytes of the bodies of its messages.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.block.index {
+            Index::Stride(size) => self.len() * *size as usize,
+            Index::Ends(ends) => {
+                let end = |n: u32| if n == 0 { 0 } else { ends[n as usize - 1] as usize };
+                end(self.to) - end(self.from)
+            }
+        }
+    }
+
     /// How long a channel holds it back, in ns.
     #[must_use]
     pub const fn delay(&self) -> u64 {
@@ -333,7 +345,7 @@ impl Run {
     /// The same messages without the rest of a much larger block, so that one message does not pin its whole batch.
     #[must_use]
     pub fn unpinned(self) -> Self {
-        let bytes: usize = self.messages().map(|m| m.body.len()).sum();
+        let bytes = self.bytes();
         if self.block.bytes() <= 4 * bytes + 256 {
             return self;
         }
@@ -407,6 +419,7 @@ mod tests {
             let mut back = Run::whole(block(&bodies));
             let front = back.split_front(cut);
             prop_assert_eq!(front.len(), cut.min(bodies.len()));
+            prop_assert_eq!(front.bytes() + back.bytes(), bodies.iter().map(Vec::len).sum::<usize>());
             let all: Vec<_> = [front, back].iter().flat_map(|r| {
                 let ids: Vec<_> = r.messages().map(|m| (m.head, m.body.to_vec())).collect();
                 let copied: Vec<_> = r.clone().unpinned().messages().map(|m| (m.head, m.body.to_vec())).collect();

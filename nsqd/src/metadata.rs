@@ -64,7 +64,9 @@ impl Metadata {
     /// # Errors
     /// When it is not JSON of the expected shape.
     pub fn parse(json: &[u8]) -> Result<(Self, Vec<Skipped>), serde_json::Error> {
-        let document = serde_json::from_slice::<Option<Document>>(json)?.unwrap_or_default();
+        // A struct of ours would also be read from an array; the file is an object.
+        let object = serde_json::from_slice::<Option<serde_json::Map<String, serde_json::Value>>>(json)?;
+        let document = Document::deserialize(serde_json::Value::Object(object.unwrap_or_default()))?;
         let (mut topics, mut skipped) = (Vec::new(), Vec::new());
         for entry in document.topics.unwrap_or_default() {
             let Ok(name) = TopicName::parse(entry.name.as_bytes()) else {

@@ -84,7 +84,11 @@ impl MessageQueue {
     /// every fourth time what was read ahead, so that a backlog does not starve under a steady load.
     pub fn take(&mut self, max_messages: usize, max_bytes: usize, out: &mut Vec<Run>) -> Taken {
         self.takes = self.takes.wrapping_add(1);
-        let mut left = (max_messages, max_bytes);
+        let mut left = Left {
+            messages: max_messages,
+            bytes: max_bytes,
+            any: false,
+        };
         let mut taken = Taken::default();
         if self.takes.is_multiple_of(4) {
             taken.disk = self.take_ahead(&mut left, out);
@@ -102,7 +106,7 @@ impl MessageQueue {
         taken
     }
 
-    fn take_ahead(&mut self, left: &mut (usize, usize), out: &mut Vec<Run>) -> usize {
+    fn take_ahead(&mut self, left: &mut Left, out: &mut Vec<Run>) -> usize {
         let (count, bytes) = take_runs(&mut self.ahead, left, out);
         self.ahead_count -= count;
         self.ahead_bytes = if self.ahead_count == 0 {
@@ -116,7 +120,7 @@ impl MessageQueue {
     /// Adds what was read from the files.
     pub fn read_ahead(&mut self, run: Run) {
         self.ahead_count += run.len();
-        self.ahead_bytes += run.messages().map(|m| m.body.len()).sum::<usize>();
+        self.ahead_bytes += run.bytes();
         self.ahead.push_back(run);
     }
 
@@ -164,14 +168,26 @@ impl MessageQueue {
     }
 }
 
+/// What a take may still take, and whether it has taken anything.
+struct Left {
+    messages: usize,
+    bytes: usize,
+    any: bool,
+}
+
 /// Moves runs from the front while they fit; returns messages and bytes moved.
-fn take_runs(queue: &mut VecDeque<Run>, left: &mut (usize, usize), out: &mut Vec<Run>) -> (usize, usize) {
+fn take_runs(queue: &mut VecDeque<Run>, left: &mut Left, out: &mut Vec<Run>) -> (usize, usize) {
     let (mut count, mut bytes) = (0, 0);
-    while left.0 > 0
-        && left.1 > 0
+    while left.messages > 0
+        && left.bytes > 0
         && let Some(front) = queue.front_mut()
     {
-        let n = front.fitting(left.1).min(left.0);
+        let n = front.fitting(left.bytes).min(left.messages);
+        let first = front.messages().next().map_or(0, |m| m.body.len());
+        if left.any && first > left.bytes {
+            // Only the first message of a take may be larger than the bound.
+            break;
+        }
         let run = if n < front.len() {
             front.split_front(n)
         } else if let Some(whole) = queue.pop_front() {
@@ -179,8 +195,12 @@ fn take_runs(queue: &mut VecDeque<Run>, left: &mut (usize, usize), out: &mut Vec
         } else {
             break;
         };
-        let size: usize = run.messages().map(|m| m.body.len()).sum();
-        *left = (left.0 - run.len(), left.1.saturating_sub(size));
+        let size = run.bytes();
+        *left = Left {
+            messages: left.messages - run.len(),
+            bytes: left.bytes.saturating_sub(size),
+            any: true,
+        };
         count += run.len();
         bytes += size;
         out.push(run);
