@@ -9,8 +9,8 @@ use crate::health::Health;
 use crate::message_id::{IdFactory, WaitTicks, tick_of};
 use crate::metadata::{self, Metadata, TopicEntry};
 use crate::options::Options;
-use crate::queue::Backlog;
 use crate::queue::workers::SyncRules;
+use crate::queue::{Backlog, MessageQueue};
 use crate::timers::Timer;
 use crate::topic::{NotNow, Topic, TopicSnapshot};
 use nsq_protocol::message::HEADER_BYTES;
@@ -101,7 +101,7 @@ pub struct Broker {
     metadata_writer: tokio::sync::Mutex<()>,
     source: OnceLock<Arc<dyn ChannelSource>>,
     clients: Mutex<FxHashMap<u64, Arc<Client>>>,
-    next_client: AtomicU64,
+    next_number: AtomicU64,
 }
 
 /// A subscription that was granted.
@@ -158,7 +158,7 @@ impl Broker {
             metadata_writer: tokio::sync::Mutex::default(),
             source: OnceLock::new(),
             clients: Mutex::default(),
-            next_client: AtomicU64::new(1),
+            next_number: AtomicU64::new(1),
         });
         broker
             .restore(known)
@@ -218,9 +218,10 @@ impl Broker {
         effects.settle(&self.engine).await
     }
 
-    fn backlog(&self, name: String, ephemeral: bool) -> io::Result<Option<Arc<Backlog>>> {
+    fn queue(&self, name: &str, ephemeral: bool) -> io::Result<MessageQueue> {
+        let memory = self.options.mem_queue_size;
         if ephemeral {
-            return Ok(None);
+            return Ok(MessageQueue::new(memory, None));
         }
         let largest = u32::try_from(self.options.max_msg_size).unwrap_or(u32::MAX - 64);
         let header = u32::try_from(HEADER_BYTES).unwrap_or(0);
@@ -232,29 +233,34 @@ impl Broker {
             // The workers count and sync, so that no connection waits for one.
             sync_every: u64::MAX,
         };
-        Backlog::open(self.disk.clone(), &self.options.data_path, name, options).map(Some)
+        let files = Backlog::open(
+            self.disk.clone(),
+            &self.options.data_path,
+            name.to_owned(),
+            options,
+        )?;
+        Ok(MessageQueue::new(memory, Some(files)))
+    }
+
+    fn number(&self) -> u64 {
+        self.next_number.fetch_add(1, Relaxed)
     }
 
     fn make_topic(&self, name: &TopicName) -> io::Result<Arc<Topic>> {
-        let backlog = self.backlog(name.to_string(), name.is_ephemeral())?;
+        let queue = self.queue(name.as_str(), name.is_ephemeral())?;
         let ids = IdFactory::new(self.options.node_id, self.first_tick);
-        Ok(Topic::new(
-            name.clone(),
-            self.options.mem_queue_size,
-            backlog,
-            ids,
-        ))
+        Ok(Topic::new(name.clone(), self.number(), queue, ids))
     }
 
     fn make_channel(&self, topic: &Topic, name: &ChannelName) -> io::Result<Arc<Channel>> {
         let ephemeral = name.is_ephemeral() || topic.is_ephemeral();
-        let backlog = self.backlog(format!("{}:{name}", topic.name()), ephemeral)?;
-        let (topic, timers) = (topic.name().clone(), self.engine.timers.clone());
+        let queue = self.queue(&format!("{}:{name}", topic.name()), ephemeral)?;
+        let timers = self.engine.timers.clone();
         Ok(Channel::new(
-            topic,
+            topic.name().clone(),
             name.clone(),
-            self.options.mem_queue_size,
-            backlog,
+            self.number(),
+            queue,
             timers,
         ))
     }
@@ -364,7 +370,7 @@ impl Broker {
                 Err(NotNow::Exiting) => return Err(Refused::Exiting),
                 // A tick is a little more than a millisecond.
                 Err(NotNow::Wait(WaitTicks(ticks))) => {
-                    tokio::time::sleep(Duration::from_millis(ticks + 1)).await
+                    tokio::time::sleep(Duration::from_millis(ticks + 1)).await;
                 }
             }
         }
@@ -377,7 +383,7 @@ impl Broker {
 
     /// Notes a new connection, which `make` makes with a number of its own.
     pub fn add_client(&self, make: impl FnOnce(u64) -> Client) -> Arc<Client> {
-        let client = Arc::new(make(self.next_client.fetch_add(1, Relaxed)));
+        let client = Arc::new(make(self.number()));
         self.clients.lock().insert(client.id, client.clone());
         client
     }

@@ -21,7 +21,9 @@ pub mod client;
 pub mod effects;
 pub mod engine;
 pub mod health;
+pub mod join;
 pub mod lifecycle;
+pub mod lookup;
 pub mod message_id;
 pub mod metadata;
 pub mod options;
@@ -33,13 +35,19 @@ pub mod topic;
 pub mod wheel;
 
 use broker::Broker;
+use lifecycle::Lifecycle;
+use lookup::Lookup;
+use nsq_protocol::v1::PeerInfo;
+use nsq_service::build_info;
 use nsq_service::clock::Clock;
+use nsq_service::flags::Values;
 use nsq_service::listen::Listener;
 use nsq_service::tasks::Tasks;
-use nsq_storage::{Disk, Lock};
+use nsq_storage::{Disk, Lock, os_text};
 use options::Options;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// How long tasks may take to end at a clean stop.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -58,30 +66,92 @@ pub struct Nsqd {
     /// Its topics.
     pub broker: Arc<Broker>,
     tasks: Tasks,
+    failures: mpsc::Receiver<String>,
     _data_path: Lock,
 }
 
+/// The bound listeners.
+struct Bound {
+    tcp: Listener,
+    http: Option<Listener>,
+}
+
+async fn bind(address: &str) -> Result<Listener, String> {
+    Listener::bind(address)
+        .await
+        .map_err(|e| format!("listen ({address}) failed - {}", os_text(&e)))
+}
+
+impl Bound {
+    async fn new(options: &Options) -> Result<Self, String> {
+        let tcp = bind(&options.tcp_address).await?;
+        tracing::info!("TCP: listening on {tcp}");
+        if options.http_address.is_empty() {
+            return Ok(Self { tcp, http: None });
+        }
+        let http = bind(&options.http_address).await?;
+        tracing::info!("HTTP: listening on {http}");
+        Ok(Self {
+            tcp,
+            http: Some(http),
+        })
+    }
+
+    fn identity(&self, options: &Options) -> PeerInfo {
+        let or_real = |set: i64, real: i32| if set == 0 { i64::from(real.max(0)) } else { set };
+        PeerInfo {
+            broadcast_address: options.broadcast_address.clone(),
+            hostname: build_info::hostname(),
+            http_port: or_real(
+                options.broadcast_http_port,
+                self.http.as_ref().map_or(0, Listener::port),
+            ),
+            tcp_port: or_real(options.broadcast_tcp_port, self.tcp.port()),
+            topology_region: options.topology_region.clone(),
+            topology_zone: options.topology_zone.clone(),
+            version: build_info::VERSION.to_owned(),
+        }
+    }
+}
+
 impl Nsqd {
-    /// Opens the data path and serves TCP clients on a bound listener.
+    /// Locks the data path, binds, opens what is there and serves. `values` are what the options were made of.
     ///
     /// # Errors
     /// The text of the start-up failure, without `failed to instantiate nsqd - `.
-    pub async fn start(options: Options, env: Env, tcp: Listener) -> Result<Self, String> {
+    pub async fn start(values: Values, env: Env) -> Result<Self, String> {
+        let options = Options::try_from(&values)?;
         let lock = env
             .disk
             .lock_dir(&options.data_path)
             .map_err(|e| format!("failed to lock data-path: {e}"))?;
+        let bound = Bound::new(&options).await?;
+        let identity = bound.identity(&options);
+        let addresses = options.lookupd_tcp_addresses.clone();
         let tasks = Tasks::new();
         let broker = Broker::open(options, env.disk, env.clock, tasks.clone()).await?;
-        let serving = broker.clone();
-        tasks.spawn(async move {
-            server::accept(serving, tcp).await;
-        });
+        let lookup = Lookup::start(&broker, identity.clone(), addresses);
+        broker.set_channel_source(lookup.clone());
+        let now_ms = broker.engine.clock.unix_nanos() / 1_000_000;
+        let lifecycle = Arc::new(Lifecycle::new(broker.clone(), now_ms));
+        begin_join(&broker, &lookup, &lifecycle, now_ms);
+        // One place for each listener, so that saying so never waits.
+        let (failed, failures) = mpsc::channel(2);
+        serve(bound, &broker, &failed);
         Ok(Self {
             broker,
             tasks,
+            failures,
             _data_path: lock,
         })
+    }
+
+    /// Resolves when a listener broke, with why.
+    pub async fn failed(&mut self) -> String {
+        match self.failures.recv().await {
+            Some(text) => text,
+            None => std::future::pending().await,
+        }
     }
 
     /// The clean stop: connections are closed, everything in memory is written.
@@ -89,6 +159,7 @@ impl Nsqd {
     /// # Errors
     /// The first failure to write.
     pub async fn stop(self) -> std::io::Result<()> {
+        tracing::info!("NSQ: stopping");
         self.tasks.stop();
         for client in self.broker.clients() {
             client.close();
@@ -99,4 +170,31 @@ impl Nsqd {
         }
         self.broker.close().await
     }
+}
+
+fn begin_join(broker: &Arc<Broker>, lookup: &Arc<Lookup>, lifecycle: &Arc<Lifecycle>, now_ms: i64) {
+    let timeout = broker.options.join_timeout;
+    if timeout.is_zero() || lookup.addresses().is_empty() || !broker.topics().is_empty() {
+        return;
+    }
+    let deadline = now_ms.saturating_add(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
+    lifecycle.begin_joining(deadline, now_ms);
+    let tasks = broker.engine.tasks.clone();
+    let joining = join::join(broker.clone(), lookup.clone(), lifecycle.clone(), deadline);
+    broker.engine.tasks.spawn(async move {
+        tokio::select! {
+            () = joining => {}
+            () = tasks.stopping() => {}
+        }
+    });
+}
+
+fn serve(bound: Bound, broker: &Arc<Broker>, failed: &mpsc::Sender<String>) {
+    let (tcp, serving, tcp_failed) = (bound.tcp, broker.clone(), failed.clone());
+    broker.engine.tasks.spawn(async move {
+        if let Err(error) = server::accept(serving, tcp).await {
+            // Full: somebody said so before.
+            let _ = tcp_failed.try_send(format!("listener.Accept() - {error}"));
+        }
+    });
 }

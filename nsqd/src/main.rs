@@ -1,48 +1,56 @@
-//! Program.
+//! nsqd: flags, start, wait for a signal, end.
+
 use nsq_service::clock::SystemClock;
-use nsq_service::listen::Listener;
+use nsq_service::flags::Values;
 use nsq_service::signals::Signals;
-use nsqd::options::Options;
-use nsqd::{Env, Nsqd};
+use nsq_service::{build_info, exit, log};
+use nsq_storage::RealDisk;
+use nsqd::{Env, Nsqd, options};
+use std::process::ExitCode;
 use std::sync::Arc;
 
-#[allow(clippy::print_stderr, reason = "a program")]
-fn main() {
-    let mut options = Options::default();
-    let mut tcp = "0.0.0.0:4150".to_string();
-    for arg in std::env::args().skip(1) {
-        let (k, v) = arg
-            .trim_start_matches('-')
-            .split_once('=')
-            .map(|(a, b)| (a.to_string(), b.to_string()))
-            .unwrap_or_default();
-        match k.as_str() {
-            "data-path" => options.data_path = v.into(),
-            "tcp-address" => tcp = v,
-            "mem-queue-size" => options.mem_queue_size = v.parse().unwrap_or(10000),
-            _ => {}
-        }
-    }
-    let Ok(rt) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
-        return;
+const DEFAULT_PREFIX: &str = "[nsqd] ";
+
+fn main() -> ExitCode {
+    let values = match options::parse(std::env::args().skip(1)) {
+        Ok(values) => values,
+        Err(exit) => return exit.finish(),
     };
-    rt.block_on(async move {
-        let env = Env {
-            clock: Arc::new(SystemClock::new()),
-            disk: Arc::new(nsq_storage::RealDisk),
-        };
-        let Ok(listener) = Listener::bind(&tcp).await else {
-            return;
-        };
-        match Nsqd::start(options, env, listener).await {
-            Ok(nsqd) => {
-                let Ok(mut signals) = Signals::install() else {
-                    return;
-                };
-                signals.next().await;
-                let _ = nsqd.stop().await;
-            }
-            Err(e) => eprintln!("{e}"),
-        }
-    });
+    log::start(values.string("log-prefix"), values.level("log-level"));
+    // As many workers as there are usable processors; tokio asks the system, which knows of quotas.
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(values)),
+        Err(error) => exit::fatal(DEFAULT_PREFIX, &format!("cannot start the runtime - {error}")),
+    }
+}
+
+async fn run(values: Values) -> ExitCode {
+    let env = Env {
+        clock: Arc::new(SystemClock::new()),
+        disk: Arc::new(RealDisk),
+    };
+    tracing::info!("{}", build_info::version_line("nsqd"));
+    tracing::info!("ID: {}", values.int("node-id"));
+    let mut signals = match Signals::install().and_then(Signals::with_hangup) {
+        Ok(signals) => signals,
+        Err(error) => return exit::fatal(DEFAULT_PREFIX, &format!("cannot catch signals - {error}")),
+    };
+    let mut nsqd = match Nsqd::start(values, env).await {
+        Ok(nsqd) => nsqd,
+        Err(text) => return exit::fatal(DEFAULT_PREFIX, &format!("failed to instantiate nsqd - {text}")),
+    };
+    let failed = tokio::select! {
+        _ = signals.next() => None,
+        failed = nsqd.failed() => Some(failed),
+    };
+    let stopped = nsqd.stop().await;
+    if let Err(error) = &stopped {
+        tracing::error!("failed to write everything before the end - {error}");
+    }
+    tracing::info!("NSQ: bye");
+    match failed {
+        Some(text) => exit::fatal(DEFAULT_PREFIX, &text),
+        None if stopped.is_err() => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
+    }
 }

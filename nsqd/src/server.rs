@@ -3,20 +3,24 @@
 use crate::broker::Broker;
 use crate::session;
 use nsq_service::listen::{Listener, is_temporary};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long no connection is accepted after the system had no room for one.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until the daemon stops, or the listener fails for good. Whether it ended as it should.
-pub async fn accept(broker: Arc<Broker>, listener: Listener) -> bool {
+/// Accepts connections until the daemon stops.
+///
+/// # Errors
+/// The listener failed for good.
+pub async fn accept(broker: Arc<Broker>, listener: Listener) -> io::Result<()> {
     let tasks = broker.engine.tasks.clone();
     let mut complained = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = tasks.stopping() => return true,
+            () = tasks.stopping() => return Ok(()),
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -29,10 +33,7 @@ pub async fn accept(broker: Arc<Broker>, listener: Listener) -> bool {
                 }
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(e) => {
-                tracing::error!("listener.Accept() - {e}");
-                return false;
-            }
+            Err(e) => return Err(e),
         }
     }
 }

@@ -29,6 +29,7 @@ pub enum NotNow {
 /// A topic.
 pub struct Topic {
     name: TopicName,
+    incarnation: u64,
     state: Mutex<TopicState>,
     backlog: Option<Arc<Backlog>>,
     /// Accepted publishes.
@@ -75,17 +76,13 @@ enum Step {
 }
 
 impl Topic {
-    /// A topic before `backlog`; without one it is ephemeral. It does not flow before [`Self::start`].
+    /// A topic with its own queue; without files it is ephemeral. It does not flow before [`Self::start`].
     #[must_use]
-    pub fn new(
-        name: TopicName,
-        memory_limit: usize,
-        backlog: Option<Arc<Backlog>>,
-        ids: IdFactory,
-    ) -> Arc<Self> {
-        let queue = MessageQueue::new(memory_limit, backlog.clone());
+    pub fn new(name: TopicName, incarnation: u64, queue: MessageQueue, ids: IdFactory) -> Arc<Self> {
+        let backlog = queue.backlog().cloned();
         Arc::new_cyclic(|this| Self {
             name,
+            incarnation,
             inside: AtomicI64::new(i64::try_from(queue.depth()).unwrap_or(i64::MAX)),
             state: Mutex::new(TopicState {
                 queue,
@@ -107,6 +104,12 @@ impl Topic {
     #[must_use]
     pub const fn name(&self) -> &TopicName {
         &self.name
+    }
+
+    /// A number that no other topic of this process has, also not one of the same name.
+    #[must_use]
+    pub const fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// Whether it goes with its last channel.

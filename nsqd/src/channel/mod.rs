@@ -78,6 +78,7 @@ impl NotYours {
 pub struct Channel {
     topic: TopicName,
     name: ChannelName,
+    incarnation: u64,
     state: Mutex<ChannelState>,
     backlog: Option<Arc<Backlog>>,
     epoch: AtomicU64,
@@ -88,22 +89,21 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// A channel before `backlog`; without one it is ephemeral. Not paused, without consumers.
+    /// A channel with its queue; without files it is ephemeral. Not paused, without consumers.
     #[must_use]
     pub fn new(
         topic: TopicName,
         name: ChannelName,
-        memory_limit: usize,
-        backlog: Option<Arc<Backlog>>,
+        incarnation: u64,
+        queue: MessageQueue,
         timers: Arc<Timers>,
     ) -> Arc<Self> {
+        let backlog = queue.backlog().cloned();
         Arc::new_cyclic(|this| Self {
             topic,
             name,
-            state: Mutex::new(ChannelState::new(MessageQueue::new(
-                memory_limit,
-                backlog.clone(),
-            ))),
+            incarnation,
+            state: Mutex::new(ChannelState::new(queue)),
             backlog,
             epoch: AtomicU64::new(0),
             counters: ChannelCounters::default(),
@@ -116,6 +116,12 @@ impl Channel {
     #[must_use]
     pub const fn name(&self) -> &ChannelName {
         &self.name
+    }
+
+    /// A number that no other channel of this process has, also not one of the same name.
+    #[must_use]
+    pub const fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// Name of its topic.

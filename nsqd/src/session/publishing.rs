@@ -61,7 +61,7 @@ impl Publishing {
                     delay,
                     verb,
                     answers: 1,
-                })
+                });
             }
         }
     }
