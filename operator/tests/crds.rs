@@ -132,3 +132,33 @@ fn names_columns_and_subresources_are_those_of_the_specification() {
         assert_eq!(selectable.is_null(), kind == Kind::NsqCluster);
     }
 }
+
+/// The server evaluates a block's rules on its default as it stands, and refuses a CRD whose defaults lack
+/// what a rule reads.
+#[test]
+fn defaults_of_blocks_are_complete() {
+    fn complete(schema: &serde_json::Value, path: &str) {
+        for (name, inner) in schema
+            .get("properties")
+            .and_then(|p| p.as_object())
+            .into_iter()
+            .flatten()
+        {
+            let path = format!("{path}.{name}");
+            let with_default = inner
+                .get("properties")
+                .and_then(|p| p.as_object())
+                .into_iter()
+                .flatten();
+            if let Some(default) = inner.get("default").filter(|default| default.is_object()) {
+                for (field, field_schema) in with_default {
+                    assert_eq!(default.get(field), field_schema.get("default"), "{path}.{field}");
+                }
+            }
+            complete(inner, &path);
+        }
+    }
+    for kind in Kind::ALL {
+        complete(kind.schema(), kind.as_str());
+    }
+}

@@ -1,5 +1,9 @@
 //! The schema of each kind: what the derive makes of the types, brought into the form the CRDs have.
 //! The offline checks read the same form, so they cannot disagree with the API server.
+//!
+//! A block's default is written out in full although its fields have theirs too: the server evaluates the
+//! rules of a block on its default as it stands, and refuses a CRD whose defaults break or lack what
+//! a rule reads.
 
 use std::sync::OnceLock;
 
@@ -101,10 +105,6 @@ fn finish(schema: &mut Value) {
         node.remove("title");
         shorten_description(node);
         whole_numbers(node);
-        // The server fills an empty block from the defaults of its fields; one default per leaf is enough.
-        if node.contains_key("properties") && node.contains_key("default") {
-            node.insert("default".to_owned(), json!({}));
-        }
         bound(node);
     });
 }
@@ -154,8 +154,7 @@ fn open_enums(status: &mut Value) {
     });
 }
 
-/// Fills absent fields with the defaults of the schema, as the API server does: a block that is
-/// absent and has a default is filled from its fields. `null` counts as absent.
+/// Fills absent fields with the defaults of the schema, as the API server does. `null` counts as absent.
 pub(crate) fn apply_defaults(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(fields) => {
