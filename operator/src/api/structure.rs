@@ -197,14 +197,8 @@ impl Node<'_> {
                 self.path
             )));
         };
-        if self.schema.get("format").and_then(Value::as_str) == Some("int32")
-            && i32::try_from(number).is_err()
-        {
-            found.push(self.violation(format!(
-                "Invalid value: {value}: {} in body must be of type int32: {value}",
-                self.path
-            )));
-        } else if let Some(min) = self.limit("minimum").filter(|min| number < *min) {
+        let is_int32 = self.schema.get("format").and_then(Value::as_str) == Some("int32");
+        if let Some(min) = self.limit("minimum").filter(|min| number < *min) {
             found.push(self.violation(format!(
                 "Invalid value: {number}: {} in body should be greater than or equal to {min}",
                 self.path
@@ -212,6 +206,11 @@ impl Node<'_> {
         } else if let Some(max) = self.limit("maximum").filter(|max| number > *max) {
             found.push(self.violation(format!(
                 "Invalid value: {number}: {} in body should be less than or equal to {max}",
+                self.path
+            )));
+        } else if is_int32 && i32::try_from(number).is_err() {
+            found.push(self.violation(format!(
+                "Invalid value: {number}: {} in body must be of type int32: {number}",
                 self.path
             )));
         }

@@ -60,11 +60,15 @@ pub fn validate<R: Resource>(new: &R, old: Option<&R>) -> Vec<Violation> {
 pub(crate) fn validate_value(kind: Kind, new: &Value, old: Option<&Value>) -> Vec<Violation> {
     let mut found = Vec::new();
     structure::check(kind.schema(), new, "", &mut found);
-    let structural = !found.is_empty();
+    let structural = found.clone();
     if let Err(errors) = validate_compiled(compiled(kind), new, old) {
         for error in errors {
-            // A rule that could not run over a field of the wrong type adds nothing to that mistake.
-            if error.kind != ErrorKind::ValidationFailure && structural {
+            // A rule that could not run, or that ran over a value of the wrong type, adds nothing to that mistake.
+            let below = structural
+                .iter()
+                .any(|mistake| is_below(&error.field_path, &mistake.path));
+            let failed = error.kind != ErrorKind::ValidationFailure && !structural.is_empty();
+            if below || failed {
                 continue;
             }
             // Rules about the object's name sit on the root, because paths into metadata are refused.
@@ -86,6 +90,12 @@ pub(crate) fn validate_value(kind: Kind, new: &Value, old: Option<&Value>) -> Ve
     found.sort();
     found.truncate(MAX_VIOLATIONS);
     found
+}
+
+/// Whether a path lies strictly below another one.
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above)
+        .is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
 /// The rules of a kind, compiled once.
