@@ -1,1 +1,51 @@
-//! Scaffold of this crate.
+//! What the conformance tests speak with: a daemon as a process, a raw TCP client, a raw HTTP client and a scripted nsqlookupd.
+//!
+//! Everything here is plain and blocking, reads bytes as they are on the wire and gives up after a bound, so that a test
+//! reads like the sentence of the specification that it proves. A failed expectation panics with what came instead.
+//! This crate is a dev dependency only; nothing in a `src` folder of a daemon knows it.
+//!
+//! The same tests run against the reference: set `NSQD_REFERENCE` to the path of a Go nsqd (see [`nsqd_binary`]).
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a tool for tests works with real sockets, files and clocks, and fails a test by a panic"
+)]
+
+mod conn;
+mod daemon;
+mod http;
+mod lookupd;
+mod process;
+mod wait;
+
+pub use conn::{Conn, Delivery, Frame, Next, body};
+pub use daemon::{Daemon, Launch};
+pub use http::Reply;
+pub use lookupd::{Answer, FakeLookupd, Seen};
+pub use process::{Ended, run_to_end};
+pub use wait::{BOUND, eventually};
+
+use std::path::PathBuf;
+
+/// The variable that names a reference nsqd to run the tests against.
+const REFERENCE: &str = "NSQD_REFERENCE";
+
+/// The nsqd to test: the program of `NSQD_REFERENCE` if that is set, else `ours`, which is `env!("CARGO_BIN_EXE_nsqd")`.
+pub fn nsqd_binary(ours: &str) -> PathBuf {
+    std::env::var_os(REFERENCE).map_or_else(|| PathBuf::from(ours), PathBuf::from)
+}
+
+/// Whether the tests run against the reference and this one has to return at once, because the two differ on purpose.
+/// `reason` says what differs, and is printed, so that a run against the reference shows what it did not compare.
+#[allow(
+    clippy::print_stderr,
+    reason = "the reader of a run against the reference must see what was left out"
+)]
+pub fn ours_only(reason: &str) -> bool {
+    let reference = std::env::var_os(REFERENCE).is_some();
+    if reference {
+        eprintln!("NOT COMPARED WITH THE REFERENCE: {reason}");
+    }
+    reference
+}

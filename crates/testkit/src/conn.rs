@@ -1,0 +1,318 @@
+//! A raw client of the TCP protocol: it sends what the test says, byte for byte, and reads frames.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use nsq_protocol::message::Message;
+
+use crate::BOUND;
+
+/// Largest frame that is read, in bytes. Nothing in a test is larger; a bad size must not fill the memory.
+const FRAME_CAP: usize = 64 << 20;
+
+/// The two frames of a test without a payload of their own: `OK` and the heartbeat.
+const OK: &[u8] = b"OK";
+
+/// One frame, as the server sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// 0 response, 1 error, 2 message.
+    pub kind: i32,
+    /// Everything after the type.
+    pub data: Vec<u8>,
+}
+
+impl Frame {
+    /// Its data as text, for comparing with the texts of the specification.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.data).into_owned()
+    }
+
+    /// Whether this is the response frame `_heartbeat_`.
+    pub fn is_heartbeat(&self) -> bool {
+        self.kind == 0 && self.data == b"_heartbeat_"
+    }
+}
+
+/// What the server did next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// It sent a whole frame.
+    Frame(Frame),
+    /// It closed or reset the connection.
+    Closed,
+    /// It did nothing.
+    Silence,
+}
+
+/// A message that was delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Nanoseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// Deliveries of this channel's copy so far, this one included.
+    pub attempts: u16,
+    /// The 16 bytes of the id, as text.
+    pub id: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A length and these bytes: the body of a command.
+pub fn body(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).expect("a body of a test");
+    [&length.to_be_bytes(), bytes].concat()
+}
+
+/// One connection.
+pub struct Conn {
+    stream: TcpStream,
+    /// Bytes received and not yet taken as a frame.
+    received: Vec<u8>,
+}
+
+impl Conn {
+    /// Connects and sends nothing.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not accept within [`BOUND`].
+    #[track_caller]
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, BOUND).expect("the server accepts");
+        stream.set_nodelay(true).expect("a socket option");
+        stream.set_write_timeout(Some(BOUND)).expect("a socket option");
+        Self {
+            stream,
+            received: Vec::new(),
+        }
+    }
+
+    /// The address of this end, as the server sees it.
+    pub fn local_address(&self) -> SocketAddr {
+        self.stream.local_addr().expect("a connected socket")
+    }
+
+    /// Sends these bytes.
+    #[track_caller]
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server takes the bytes");
+    }
+
+    /// Sends these bytes to a server that may close meanwhile; says whether all went out.
+    pub fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
+    /// Sends a command line; the line end is added.
+    #[track_caller]
+    pub fn command(&mut self, line: &str) {
+        self.send(format!("{line}\n").as_bytes());
+    }
+
+    /// Sends a command line, the length of the body and the body.
+    #[track_caller]
+    pub fn command_with(&mut self, line: &str, bytes: &[u8]) {
+        self.send(&[line.as_bytes(), b"\n", &body(bytes)].concat());
+    }
+
+    /// Publishes one message and waits for its `OK`.
+    #[track_caller]
+    pub fn publish(&mut self, topic: &str, bytes: &[u8]) {
+        self.command_with(&format!("PUB {topic}"), bytes);
+        self.expect_ok();
+    }
+
+    /// Sends IDENTIFY with this JSON text.
+    #[track_caller]
+    pub fn identify(&mut self, json: &str) {
+        self.command_with("IDENTIFY", json.as_bytes());
+    }
+
+    /// Subscribes and waits for the `OK`.
+    #[track_caller]
+    pub fn subscribe(&mut self, topic: &str, channel: &str) {
+        self.command(&format!("SUB {topic} {channel}"));
+        self.expect_ok();
+    }
+
+    /// Ends the writing side; reading goes on.
+    #[track_caller]
+    pub fn half_close(&mut self) {
+        self.stream.shutdown(Shutdown::Write).expect("an open socket");
+    }
+
+    /// What the server does next, within `bound`. A frame of which only a part has come within it is silence.
+    #[track_caller]
+    pub fn next(&mut self, bound: Duration) -> Next {
+        let end = Instant::now() + bound;
+        loop {
+            if let Some(frame) = self.take_frame() {
+                return Next::Frame(frame);
+            }
+            match self.fill(end) {
+                Fill::Some => {}
+                Fill::Closed => return Next::Closed,
+                Fill::Nothing => return Next::Silence,
+            }
+        }
+    }
+
+    /// The next frame, whatever it is.
+    #[track_caller]
+    pub fn frame(&mut self) -> Frame {
+        match self.next(BOUND) {
+            Next::Frame(frame) => frame,
+            other => panic!(
+                "a frame was due, there is {other:?} ({} bytes of one)",
+                self.received.len()
+            ),
+        }
+    }
+
+    /// The next bytes as they are, without a look at frames.
+    #[track_caller]
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let end = Instant::now() + BOUND;
+        while self.received.len() < count {
+            let fill = self.fill(end);
+            assert!(
+                fill == Fill::Some,
+                "{count} bytes were due, there are only {:?}",
+                self.received
+            );
+        }
+        self.received.drain(..count).collect()
+    }
+
+    /// The next frame must be a response with this text.
+    #[track_caller]
+    pub fn expect_response(&mut self, text: &str) {
+        let frame = self.frame();
+        assert_eq!((frame.kind, frame.text().as_str()), (0, text));
+    }
+
+    /// The next frame must be `OK`.
+    #[track_caller]
+    pub fn expect_ok(&mut self) {
+        let frame = self.frame();
+        assert!(
+            frame.kind == 0 && frame.data == OK,
+            "OK was due, there is {} {:?}",
+            frame.kind,
+            frame.text()
+        );
+    }
+
+    /// The next frame must be an error with exactly this text.
+    #[track_caller]
+    pub fn expect_error(&mut self, text: &str) {
+        let frame = self.frame();
+        assert_eq!((frame.kind, frame.text().as_str()), (1, text));
+    }
+
+    /// The next frame must be an error with exactly this text, and the server must close after it.
+    #[track_caller]
+    pub fn expect_fatal(&mut self, text: &str) {
+        self.expect_error(text);
+        self.expect_eof();
+    }
+
+    /// The next frame must be a heartbeat.
+    #[track_caller]
+    pub fn expect_heartbeat(&mut self) {
+        let frame = self.frame();
+        assert!(
+            frame.is_heartbeat(),
+            "a heartbeat was due, there is {} {:?}",
+            frame.kind,
+            frame.text()
+        );
+    }
+
+    /// The next frame must be a message.
+    #[track_caller]
+    pub fn message(&mut self) -> Delivery {
+        let frame = self.frame();
+        assert_eq!(frame.kind, 2, "a message was due, there is {:?}", frame.text());
+        let message = Message::decode(&frame.data).expect("a message of at least 26 bytes");
+        Delivery {
+            timestamp: message.timestamp,
+            attempts: message.attempts,
+            id: String::from_utf8_lossy(&message.id.0).into_owned(),
+            body: message.body.to_vec(),
+        }
+    }
+
+    /// The server must close, and send nothing before it. A reset counts as closed: bytes that it had not read cause one.
+    #[track_caller]
+    pub fn expect_eof(&mut self) {
+        let next = self.next(BOUND);
+        assert_eq!(next, Next::Closed, "the server must close");
+        assert!(
+            self.received.is_empty(),
+            "bytes before the end: {:?}",
+            self.received
+        );
+    }
+
+    /// Nothing may come for this long, no part of a frame either, and the connection must stay.
+    #[track_caller]
+    pub fn expect_silence(&mut self, time: Duration) {
+        let next = self.next(time);
+        assert_eq!(next, Next::Silence, "nothing may come within {time:?}");
+        assert!(self.received.is_empty(), "bytes of a frame: {:?}", self.received);
+    }
+
+    /// Takes one whole frame out of what was received.
+    #[track_caller]
+    fn take_frame(&mut self) -> Option<Frame> {
+        let size = u32::from_be_bytes(self.received.get(..4)?.try_into().expect("four bytes"));
+        let size = usize::try_from(size).expect("a size");
+        assert!(
+            (4..=FRAME_CAP).contains(&size),
+            "no frame has the size {size}: {:?}",
+            self.received
+        );
+        let frame = self.received.get(4..4 + size)?;
+        let (kind, data) = frame.split_at(4);
+        let kind = i32::from_be_bytes(kind.try_into().expect("four bytes"));
+        let frame = Frame {
+            kind,
+            data: data.to_vec(),
+        };
+        self.received.drain(..4 + size);
+        Some(frame)
+    }
+
+    /// Receives more bytes until `end`.
+    fn fill(&mut self, end: Instant) -> Fill {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Fill::Nothing;
+        }
+        self.stream.set_read_timeout(Some(left)).expect("a socket option");
+        let mut chunk = [0; 64 << 10];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => Fill::Closed,
+            Ok(count) => {
+                self.received.extend_from_slice(&chunk[..count]);
+                Fill::Some
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => Fill::Nothing,
+                ErrorKind::Interrupted => Fill::Some,
+                _ => Fill::Closed,
+            },
+        }
+    }
+}
+
+/// What one read brought.
+#[derive(PartialEq, Eq)]
+enum Fill {
+    Some,
+    Closed,
+    Nothing,
+}
