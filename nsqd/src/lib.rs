@@ -21,6 +21,7 @@ pub mod client;
 pub mod effects;
 pub mod engine;
 pub mod health;
+pub mod http;
 pub mod join;
 pub mod lifecycle;
 pub mod lookup;
@@ -40,7 +41,7 @@ use lookup::Lookup;
 use nsq_protocol::v1::PeerInfo;
 use nsq_service::build_info;
 use nsq_service::clock::Clock;
-use nsq_service::flags::Values;
+use nsq_service::flags::{Value, Values};
 use nsq_service::listen::Listener;
 use nsq_service::tasks::Tasks;
 use nsq_storage::{Disk, Lock, os_text};
@@ -137,7 +138,24 @@ impl Nsqd {
         begin_join(&broker, &lookup, &lifecycle, now_ms);
         // One place for each listener, so that saying so never waits.
         let (failed, failures) = mpsc::channel(2);
-        serve(bound, &broker, &failed);
+        let mut shown = values;
+        shown.set("broadcast_tcp_port", Value::Int(identity.tcp_port));
+        shown.set("broadcast_http_port", Value::Int(identity.http_port));
+        let facts = http::Facts {
+            hostname: identity.hostname,
+            http_port: bound.http.as_ref().map_or(0, Listener::port),
+            tcp_port: bound.tcp.port(),
+            start_time: now_ms / 1000,
+        };
+        let values = parking_lot::Mutex::new(shown);
+        let state = http::State {
+            broker: broker.clone(),
+            values,
+            lookup,
+            lifecycle,
+            facts,
+        };
+        serve(bound, state, failed);
         Ok(Self {
             broker,
             tasks,
@@ -189,12 +207,29 @@ fn begin_join(broker: &Arc<Broker>, lookup: &Arc<Lookup>, lifecycle: &Arc<Lifecy
     });
 }
 
-fn serve(bound: Bound, broker: &Arc<Broker>, failed: &mpsc::Sender<String>) {
-    let (tcp, serving, tcp_failed) = (bound.tcp, broker.clone(), failed.clone());
-    broker.engine.tasks.spawn(async move {
-        if let Err(error) = server::accept(serving, tcp).await {
+/// Serves both listeners; whichever breaks says so.
+fn serve(bound: Bound, state: http::State, failed: mpsc::Sender<String>) {
+    let broker = state.broker.clone();
+    let tasks = broker.engine.tasks.clone();
+    if let Some(listener) = bound.http {
+        let serving = nsq_service::http::serve(
+            listener,
+            Arc::new(http::router(Arc::new(state))),
+            tasks.clone(),
+            nsq_service::http::Limits::default(),
+        );
+        let http_failed = failed.clone();
+        tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                // Full: somebody said so before.
+                let _ = http_failed.try_send(format!("http listener failed - {error}"));
+            }
+        });
+    }
+    tasks.spawn(async move {
+        if let Err(error) = server::accept(broker, bound.tcp).await {
             // Full: somebody said so before.
-            let _ = tcp_failed.try_send(format!("listener.Accept() - {error}"));
+            let _ = failed.try_send(format!("listener.Accept() - {error}"));
         }
     });
 }

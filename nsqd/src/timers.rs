@@ -6,8 +6,10 @@ use crate::effects::Effects;
 use crate::engine::Engine;
 use crate::queue::QueueOwner;
 use crate::wheel::{Key, Wheel};
+use nsq_protocol::{ChannelName, TopicName};
 use nsq_service::clock::Clock;
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -87,6 +89,23 @@ impl Timers {
     #[cfg(test)]
     pub fn next_due(&self) -> Option<u64> {
         self.wheel.lock().next_due()
+    }
+
+    /// When the last deferred message of each channel is due, in ns. Walks all entries.
+    #[must_use]
+    pub fn last_due(&self) -> FxHashMap<(TopicName, ChannelName), u64> {
+        let mut last = FxHashMap::default();
+        self.wheel.lock().for_each(&mut |due, timer| {
+            if let Timer::Deferred(channel, epoch, _) = timer
+                && *epoch == channel.epoch()
+            {
+                let entry = last
+                    .entry((channel.topic().clone(), channel.name().clone()))
+                    .or_insert(due);
+                *entry = due.max(*entry);
+            }
+        });
+        last
     }
 
     /// Lets the task look again.

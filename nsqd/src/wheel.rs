@@ -151,6 +151,15 @@ impl<T> Wheel<T> {
         }
     }
 
+    /// Shows every entry with its due time in ns, in no particular order.
+    pub fn for_each(&self, each: &mut impl FnMut(u64, &T)) {
+        for node in &self.nodes {
+            if let Some(value) = &node.value {
+                each(node.due * TICK, value);
+            }
+        }
+    }
+
     /// The level and slot where an entry due at tick `due` belongs, seen from `self.now`.
     fn place(&self, due: u64) -> usize {
         // Due now or before means the next tick: the current one has been emptied.

@@ -1,0 +1,110 @@
+//! The HTTP API (nsqd spec 6). Handlers turn requests into calls of the broker and pictures of it into answers.
+//!
+//! | module | endpoints |
+//! |---|---|
+//! | `publish` | `/pub`, `/mpub` |
+//! | `manage` | `/topic/…`, `/channel/…` |
+//! | `stats` | `/stats` |
+//! | `config` | `/config/:opt` |
+//! | `node` | `/ping`, `/info`, `/ready`, `/livez`, `/lifecycle` |
+
+mod config;
+mod manage;
+mod node;
+mod publish;
+mod stats;
+
+use crate::broker::{Broker, Refused};
+use crate::lifecycle::Lifecycle;
+use crate::lookup::Lookup;
+use nsq_service::flags::Values;
+use nsq_service::http::{Failure, Method, Route, Router};
+use parking_lot::Mutex;
+use std::io;
+use std::sync::Arc;
+
+/// What does not change while the process runs.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Name of the machine.
+    pub hostname: String,
+    /// Bound port; -1 for a Unix socket, 0 when HTTP is off.
+    pub http_port: i32,
+    /// Bound port; -1 for a Unix socket.
+    pub tcp_port: i32,
+    /// Start in Unix seconds.
+    pub start_time: i64,
+}
+
+/// What the endpoints work on.
+pub struct State {
+    /// Topics and options.
+    pub broker: Arc<Broker>,
+    /// Options as they were set, for `/config`.
+    pub values: Mutex<Values>,
+    /// The nsqlookupds.
+    pub lookup: Arc<Lookup>,
+    /// The phase of the node.
+    pub lifecycle: Arc<Lifecycle>,
+    /// Ports and times.
+    pub facts: Facts,
+}
+
+impl State {
+    fn now_ms(&self) -> i64 {
+        self.broker.engine.clock.unix_nanos() / 1_000_000
+    }
+}
+
+/// The table of all endpoints.
+#[must_use]
+pub fn router(state: Arc<State>) -> Router<State> {
+    let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
+    Router::new(state)
+        .route(Route::plain(get.clone(), "/ping", node::ping).logged_at_debug())
+        .route(Route::plain(get.clone(), "/livez", node::livez).logged_at_debug())
+        .route(Route::plain(get.clone(), "/ready", node::ready).logged_at_debug())
+        .route(Route::v1(get.clone(), "/info", node::info))
+        .route(Route::v1(get.clone(), "/lifecycle", node::lifecycle).logged_at_debug())
+        .route(Route::v1(put.clone(), "/lifecycle", node::set_lifecycle).reads_body())
+        .route(Route::v1(get.clone(), "/stats", stats::stats))
+        .route(
+            Route::v1(post.clone(), "/pub", publish::publish)
+                .reads_body()
+                .not_logged(),
+        )
+        .route(
+            Route::v1(post.clone(), "/mpub", publish::publish_many)
+                .reads_body()
+                .not_logged(),
+        )
+        .route(Route::v1(post.clone(), "/topic/create", manage::create_topic))
+        .route(Route::v1(post.clone(), "/topic/delete", manage::delete_topic))
+        .route(Route::v1(post.clone(), "/topic/empty", manage::empty_topic))
+        .route(Route::v1(post.clone(), "/topic/pause", |s, r| {
+            manage::pause_topic(s, r, true)
+        }))
+        .route(Route::v1(post.clone(), "/topic/unpause", |s, r| {
+            manage::pause_topic(s, r, false)
+        }))
+        .route(Route::v1(post.clone(), "/channel/create", manage::create_channel))
+        .route(Route::v1(post.clone(), "/channel/delete", manage::delete_channel))
+        .route(Route::v1(post.clone(), "/channel/empty", manage::empty_channel))
+        .route(Route::v1(post.clone(), "/channel/pause", |s, r| {
+            manage::pause_channel(s, r, true)
+        }))
+        .route(Route::v1(post, "/channel/unpause", |s, r| {
+            manage::pause_channel(s, r, false)
+        }))
+        .route(Route::v1(get, "/config/:opt", config::show))
+        .route(Route::v1(put, "/config/:opt", config::change).reads_body())
+}
+
+/// The answer to a publish that was refused (extensions spec 1.5).
+fn refusal(refused: &Refused) -> Failure {
+    Failure::unavailable(refused.http_message()).retry_after(1)
+}
+
+fn internal(error: &io::Error) -> Failure {
+    Failure::internal(error)
+}
