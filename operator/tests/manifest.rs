@@ -1,7 +1,8 @@
 //! Reading manifests: every mistake is listed, each with its line.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap fails the test")]
 
-use nsq_operator::api::{Flavor, NsqClusterSpec, parse_manifest};
+use nsq_operator::api::{Flavor, NsqClusterSpec, parse_manifest, validate};
+use proptest::prelude::*;
 
 fn errors(text: &str) -> Vec<String> {
     parse_manifest("m.yaml", text)
@@ -177,5 +178,31 @@ fn hostile_text_is_an_error_and_ends_soon() {
             "{}",
             &text[..text.len().min(40)]
         );
+    }
+}
+
+/// A valid manifest to damage.
+const FULL: &str = include_str!("golden/full.in.yaml");
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever the text, there is an answer: objects, or errors that name the file.
+    #[test]
+    fn any_text_has_an_answer(text in "(?s).{0,200}") {
+        if let Err(errors) = parse_manifest("m.yaml", &text) {
+            prop_assert!(!errors.is_empty());
+            prop_assert!(errors.iter().all(|error| error.to_string().starts_with("m.yaml")));
+        }
+    }
+
+    /// A manifest with bytes cut out or put in: as above, and what is read keeps to the rules.
+    #[test]
+    fn a_damaged_manifest_has_an_answer(from in 0..FULL.len(), cut in 0..40_usize, put in "[ -~\n]{0,8}") {
+        let to = (from + cut).min(FULL.len());
+        let text = format!("{}{put}{}", &FULL[..from], &FULL[to..]);
+        if let Ok(manifest) = parse_manifest("m.yaml", &text) {
+            prop_assert!(manifest.clusters.iter().all(|cluster| validate(cluster, None).is_empty()));
+        }
     }
 }
