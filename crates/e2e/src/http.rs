@@ -26,6 +26,15 @@ pub fn post(address: &str, target: &str, body: &str) -> Option<(u16, String)> {
     )
 }
 
+/// Status and body of a DELETE; `None` if nobody answers.
+#[must_use]
+pub fn delete(address: &str, target: &str) -> Option<(u16, String)> {
+    request(
+        address,
+        &format!("DELETE {target} HTTP/1.0\r\nHost: {address}\r\n\r\n"),
+    )
+}
+
 /// The JSON of a GET that was answered with 200.
 #[must_use]
 pub fn json(address: &str, target: &str) -> Option<serde_json::Value> {
