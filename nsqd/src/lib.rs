@@ -91,7 +91,6 @@ impl Bound {
             return Ok(Self { tcp, http: None });
         }
         let http = bind(&options.http_address).await?;
-        tracing::info!("HTTP: listening on {http}");
         Ok(Self {
             tcp,
             http: Some(http),

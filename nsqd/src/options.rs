@@ -36,6 +36,12 @@ pub const FLAGS: &[Flag] = &[
         "0.0.0.0:4151",
         "address to listen on for HTTP clients (<addr>:<port> or <path>)",
     ),
+    // Without a certificate, which cannot be given yet, nothing listens there: as in the reference.
+    Flag::string(
+        "https-address",
+        "0.0.0.0:4152",
+        "address to listen on for HTTPS clients (<addr>:<port>), used with a certificate only",
+    ),
     Flag::string(
         "broadcast-address",
         "",
