@@ -9,9 +9,11 @@ use crate::channel::Channel;
 use crate::effects::{Effects, Spill};
 use crate::engine::Engine;
 use crate::message_id::{IdFactory, WaitTicks, tick_of};
+use crate::queue::backlog::LockedBacklog;
 use crate::queue::{Backlog, DiskWorkers, MessageQueue, QueueOwner};
 use nsq_protocol::{ChannelName, TopicName};
 use parking_lot::Mutex;
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -50,12 +52,6 @@ struct TopicState {
     paused: bool,
     exiting: bool,
     catching_up: bool,
-}
-
-impl std::fmt::Debug for Channel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Channel({}:{})", self.topic(), self.name())
-    }
 }
 
 impl TopicState {
@@ -325,14 +321,14 @@ impl Topic {
     async fn discard(
         &self,
         workers: &DiskWorkers,
-        files_too: impl FnOnce(&mut crate::queue::backlog::LockedBacklog<'_>) -> io::Result<()> + Send + 'static,
+        files_too: impl FnOnce(&mut LockedBacklog<'_>) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         let Some(this) = self.this.upgrade().filter(|_| self.backlog.is_some()) else {
             self.forget();
             return Ok(());
         };
         let owner: Arc<dyn QueueOwner> = this.clone();
-        let step = move |files: &mut crate::queue::backlog::LockedBacklog<'_>| {
+        let step = move |files: &mut LockedBacklog<'_>| {
             this.forget();
             files_too(files)
         };
@@ -373,6 +369,12 @@ impl Topic {
             message_bytes: self.message_bytes.load(Relaxed),
             paused: state.paused,
         }
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Topic({})", self.name)
     }
 }
 

@@ -9,11 +9,13 @@ pub mod state;
 use crate::block::Run;
 use crate::client::Client;
 use crate::effects::{Effects, Spill};
+use crate::queue::backlog::LockedBacklog;
 use crate::queue::{Backlog, DiskWorkers, MessageQueue, QueueOwner};
 use crate::timers::{Timer, Timers};
 use nsq_protocol::{ChannelName, TopicName};
 use parking_lot::Mutex;
 use state::ChannelState;
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -365,12 +367,12 @@ impl Channel {
     async fn discard(
         &self,
         workers: &DiskWorkers,
-        files_too: impl FnOnce(&mut crate::queue::backlog::LockedBacklog<'_>) -> io::Result<()> + Send + 'static,
+        files_too: impl FnOnce(&mut LockedBacklog<'_>) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         let outcome = match self.this.upgrade() {
             Some(this) if self.backlog.is_some() => {
                 let owner: Arc<dyn QueueOwner> = this.clone();
-                let step = move |files: &mut crate::queue::backlog::LockedBacklog<'_>| {
+                let step = move |files: &mut LockedBacklog<'_>| {
                     this.forget();
                     files_too(files)
                 };
@@ -438,6 +440,12 @@ impl Channel {
             consumers: state.consumers.clone(),
             paused: state.paused,
         }
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Channel({}:{})", self.topic, self.name)
     }
 }
 

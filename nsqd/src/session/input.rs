@@ -72,12 +72,6 @@ enum Body {
     Batch(Arc<Topic>),
 }
 
-impl std::fmt::Debug for Topic {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Topic({})", self.name())
-    }
-}
-
 /// The read buffer and the place in the conversation.
 #[derive(Debug, Default)]
 pub(super) struct Input {
@@ -373,7 +367,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         else {
             return Ok(Progress::More);
         };
-        self.open_publish(verb, &topic, delay).await?;
+        self.open_publish(&topic, delay).await?;
         if let Some(body) = self.input.buffer.get(..size) {
             self.publishing.add(verb, topic, delay, body);
             self.input.buffer.advance(size);

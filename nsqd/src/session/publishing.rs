@@ -88,12 +88,7 @@ impl Publishing {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Makes sure that the open batch, if there is one, takes a message of this topic and delay.
-    pub(super) async fn open_publish(
-        &mut self,
-        _verb: Verb,
-        topic: &TopicName,
-        delay: u64,
-    ) -> Result<(), Stop> {
+    pub(super) async fn open_publish(&mut self, topic: &TopicName, delay: u64) -> Result<(), Stop> {
         let fits = |open: &Open| open.topic == *topic && open.delay == delay;
         let full =
             self.publishing.builder.len() >= MAX_MESSAGES || self.publishing.builder.bytes() >= MAX_BYTES;
