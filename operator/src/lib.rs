@@ -5,6 +5,7 @@
 //! | [`api`] | the custom resource types, defaults, rules | clients, clocks, files |
 //! | [`build`] | child objects of a cluster, one file per kind | what is live, beyond what it is told |
 //! | [`crd`] | the CRDs as text | where they are written to |
+//! | [`plan`] | every decision about a cluster, as a function of what was seen | clients, clocks, files, worlds |
 //! | [`check`] | messages through a cluster and back, as any client would | Kubernetes, local mode |
 //! | [`render`] | child objects of a manifest as text | files, the cluster |
 
@@ -13,4 +14,5 @@ pub mod build;
 mod canonical;
 pub mod check;
 pub mod crd;
+pub mod plan;
 pub mod render;

@@ -1,0 +1,76 @@
+//! A plan while it is being made.
+
+use std::time::Duration;
+
+use super::action::{Event, NodeAction, NodeRequest};
+use super::observed::{Address, Memory, Node, Observed, since};
+
+/// The same event is not told again within this time.
+const EVENT_INTERVAL: Duration = Duration::from_secs(300);
+
+/// What the parts of a plan add to.
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    pub(super) observed: &'a Observed,
+    /// Nodes below this ordinal stay.
+    pub(super) target: i32,
+    pub(super) memory: Memory,
+    pub(super) actions: Vec<NodeAction>,
+    pub(super) events: Vec<Event>,
+    /// Nodes that must not be in any registry.
+    pub(super) sealing: Vec<i32>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(observed: &'a Observed) -> Self {
+        let mut memory = observed.memory.clone();
+        memory.told.retain(|_, told| since(observed.now, *told) < EVENT_INTERVAL);
+        memory
+            .published
+            .retain(|ordinal, _| observed.nodes.iter().any(|node| node.ordinal == *ordinal));
+        Self {
+            observed,
+            target: 0,
+            memory,
+            actions: Vec::new(),
+            events: Vec::new(),
+            sealing: Vec::new(),
+        }
+    }
+
+    /// Adds a request to a node, once.
+    pub(super) fn ask(&mut self, ordinal: i32, request: NodeRequest) {
+        let action = NodeAction { ordinal, request };
+        if !self.actions.contains(&action) {
+            self.actions.push(action);
+        }
+    }
+
+    /// Tells something, unless it was told a short while ago.
+    pub(super) fn event(&mut self, event: Event) {
+        let key = format!("{} {}", event.reason, event.note);
+        if self.memory.told.insert(key, self.observed.now).is_none() {
+            self.events.push(event);
+        }
+    }
+
+    /// Nodes that stay, in order.
+    pub(super) fn active(&self) -> impl Iterator<Item = &'a Node> {
+        let target = self.target;
+        self.observed.nodes.iter().filter(move |node| node.ordinal < target)
+    }
+}
+
+/// A node's name in messages.
+pub(super) fn short(ordinal: i32) -> String {
+    format!("nsqd-{ordinal}")
+}
+
+/// Registries that answered and do not know the node under its address.
+pub(super) fn missing_in<'a>(observed: &'a Observed, address: &Address) -> Vec<&'a str> {
+    let answered = observed.lookupds.iter().filter(|lookupd| lookupd.removing_since.is_none());
+    answered
+        .filter(|lookupd| lookupd.registered.as_ref().is_ok_and(|known| !known.contains(address)))
+        .map(|lookupd| lookupd.name.as_str())
+        .collect()
+}
