@@ -5,6 +5,10 @@
 //! | [`api`] | the custom resource types, defaults, rules | clients, clocks, files |
 //! | [`build`] | child objects of a cluster, one file per kind | what is live, beyond what it is told |
 //! | [`crd`] | the CRDs as text | where they are written to |
+//! | [`daemon`] | what is asked of the daemons over HTTP | what the answers mean |
+//! | [`world`] | the seam between plan and worlds | any world |
+//! | [`localworld`] | processes, ports, folders, the table | Kubernetes, decisions |
+//! | [`cli`] | subcommands and exit codes | |
 //! | [`plan`] | every decision about a cluster, as a function of what was seen | clients, clocks, files, worlds |
 //! | [`check`] | messages through a cluster and back, as any client would | Kubernetes, local mode |
 //! | [`render`] | child objects of a manifest as text | files, the cluster |
@@ -13,6 +17,10 @@ pub mod api;
 pub mod build;
 mod canonical;
 pub mod check;
+pub mod cli;
 pub mod crd;
+pub mod daemon;
+pub mod localworld;
 pub mod plan;
 pub mod render;
+pub mod world;

@@ -1,3 +1,5 @@
-//! Program.
+//! `nsq-operator`. All it does stands in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    nsq_operator::cli::main()
+}

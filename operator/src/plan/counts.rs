@@ -58,7 +58,7 @@ pub fn in_memory(stats: &Stats) -> i64 {
 
 /// What keeps a node from being empty, largest first.
 #[must_use]
-pub fn blockers(stats: &Stats) -> Vec<Blocker> {
+pub(super) fn blockers(stats: &Stats) -> Vec<Blocker> {
     let mut found = Vec::new();
     for topic in topics(stats).filter(|topic| !is_ephemeral(&topic.topic_name)) {
         let mut block = |channel: &str, reason, messages| {

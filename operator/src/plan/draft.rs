@@ -24,7 +24,9 @@ pub(super) struct Draft<'a> {
 impl<'a> Draft<'a> {
     pub(super) fn new(observed: &'a Observed) -> Self {
         let mut memory = observed.memory.clone();
-        memory.told.retain(|_, told| since(observed.now, *told) < EVENT_INTERVAL);
+        memory
+            .told
+            .retain(|_, told| since(observed.now, *told) < EVENT_INTERVAL);
         memory
             .published
             .retain(|ordinal, _| observed.nodes.iter().any(|node| node.ordinal == *ordinal));
@@ -57,7 +59,10 @@ impl<'a> Draft<'a> {
     /// Nodes that stay, in order.
     pub(super) fn active(&self) -> impl Iterator<Item = &'a Node> {
         let target = self.target;
-        self.observed.nodes.iter().filter(move |node| node.ordinal < target)
+        self.observed
+            .nodes
+            .iter()
+            .filter(move |node| node.ordinal < target)
     }
 }
 
@@ -68,9 +73,17 @@ pub(super) fn short(ordinal: i32) -> String {
 
 /// Registries that answered and do not know the node under its address.
 pub(super) fn missing_in<'a>(observed: &'a Observed, address: &Address) -> Vec<&'a str> {
-    let answered = observed.lookupds.iter().filter(|lookupd| lookupd.removing_since.is_none());
+    let answered = observed
+        .lookupds
+        .iter()
+        .filter(|lookupd| lookupd.removing_since.is_none());
     answered
-        .filter(|lookupd| lookupd.registered.as_ref().is_ok_and(|known| !known.contains(address)))
+        .filter(|lookupd| {
+            lookupd
+                .registered
+                .as_ref()
+                .is_ok_and(|known| !known.contains(address))
+        })
         .map(|lookupd| lookupd.name.as_str())
         .collect()
 }

@@ -14,6 +14,7 @@ use super::draft::{Draft, short};
 use super::observed::{Node, Observed, after};
 use crate::api::{DrainNode, DrainState, DrainStatus, OnTimeout, Reason, Time};
 
+pub use blockers::words as blocker_words;
 pub(super) use blockers::{needs_person, severity};
 
 /// Nodes listed in the status.
@@ -81,7 +82,9 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, target: i32) -> Drain {
         before,
         observed,
     };
-    let mut steps: Vec<step::Step> = (target..current).map(|ordinal| pass.step(draft, ordinal)).collect();
+    let mut steps: Vec<step::Step> = (target..current)
+        .map(|ordinal| pass.step(draft, ordinal))
+        .collect();
     steps.extend(pass.leaving(current));
     let mut drain = summary(draft, target, &steps);
     drain.status = Some(DrainStatus {
@@ -90,7 +93,11 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, target: i32) -> Drain {
         started_at: Time::from(started_at),
         deadline: deadline.map(Time::from),
         aborted_generation: None,
-        nodes: steps.iter().map(|step| step.status.clone()).take(MAX_NODES).collect(),
+        nodes: steps
+            .iter()
+            .map(|step| step.status.clone())
+            .take(MAX_NODES)
+            .collect(),
     });
     drain.removals = steps.into_iter().filter_map(|step| step.removal).collect();
     started(draft, before, target, &drain);
@@ -170,7 +177,8 @@ fn abort(draft: &mut Draft<'_>, target: i32, from: i32, started_at: Timestamp) -
     for node in &observed.nodes {
         restore(draft, node);
     }
-    let text = format!("scale-down {from} -> {target} was given up at its deadline; change the spec to try again");
+    let text =
+        format!("scale-down {from} -> {target} was given up at its deadline; change the spec to try again");
     draft.event(Event {
         warning: true,
         reason: EventReason::DrainAborted,
@@ -194,14 +202,22 @@ fn abort(draft: &mut Draft<'_>, target: i32, from: i32, started_at: Timestamp) -
 fn summary(draft: &mut Draft<'_>, target: i32, steps: &[step::Step]) -> Drain {
     let observed = draft.observed;
     let mut drain = Drain::default();
-    let worst = steps.iter().max_by_key(|step| (severity(step.reason), -step.status_ordinal));
+    let worst = steps
+        .iter()
+        .max_by_key(|step| (severity(step.reason), -step.status_ordinal));
     let Some(worst) = worst else { return drain };
     let from = previous(observed).map_or_else(|| observed.told.unwrap_or(0), |drain| drain.from);
     drain.reason = Some(worst.reason);
     drain.message = format!("{}: {}", worst.status.pod, worst.text);
-    drain.line = format!("draining {from} -> {target}: {} {}", short(worst.status_ordinal), worst.line);
+    drain.line = format!(
+        "draining {from} -> {target}: {} {}",
+        short(worst.status_ordinal),
+        worst.line
+    );
     if target == 0 && needs_person(worst.reason) {
-        drain.line.push_str("; to stop the nodes and keep their data set mode: Stopped");
+        drain
+            .line
+            .push_str("; to stop the nodes and keep their data set mode: Stopped");
     }
     remember_blocked(draft, worst, &mut drain);
     drain
@@ -233,14 +249,20 @@ fn remember_blocked(draft: &mut Draft<'_>, worst: &step::Step, drain: &mut Drain
 
 /// Says once what begins.
 fn started(draft: &mut Draft<'_>, before: Option<&DrainStatus>, target: i32, drain: &Drain) {
-    let Some(status) = drain.status.as_ref() else { return };
+    let Some(status) = drain.status.as_ref() else {
+        return;
+    };
     if before.is_some_and(|before| before.to == target) {
         return;
     }
     let messages: i64 = status.nodes.iter().map(messages_of).sum();
     let names: Vec<&str> = status.nodes.iter().map(|node| node.pod.as_str()).collect();
     let nodes = if names.len() == 1 { "node" } else { "nodes" };
-    let note = format!("draining {} {nodes}, {messages} messages on {}", names.len(), names.join(", "));
+    let note = format!(
+        "draining {} {nodes}, {messages} messages on {}",
+        names.len(),
+        names.join(", ")
+    );
     draft.event(Event {
         warning: false,
         reason: EventReason::DrainStarted,
@@ -251,8 +273,14 @@ fn started(draft: &mut Draft<'_>, before: Option<&DrainStatus>, target: i32, dra
 fn timed_out(draft: &mut Draft<'_>, drain: &mut Drain) {
     let timeout = draft.observed.cluster.spec.nsqd.drain.timeout.clone();
     let nodes = drain.status.iter().flat_map(|status| &status.nodes);
-    let Some(node) = nodes.max_by_key(|node| messages_of(node)) else { return };
-    let text = format!("{} still has {} messages after {timeout}", node.pod, messages_of(node));
+    let Some(node) = nodes.max_by_key(|node| messages_of(node)) else {
+        return;
+    };
+    let text = format!(
+        "{} still has {} messages after {timeout}",
+        node.pod,
+        messages_of(node)
+    );
     draft.event(Event {
         warning: true,
         reason: EventReason::DrainTimedOut,
@@ -300,5 +328,8 @@ impl Pass<'_> {
 /// Requests of one node, for tests and for the list of a paused cluster.
 #[must_use]
 pub(super) fn is_request_of_drain(action: &NodeAction) -> bool {
-    matches!(action.request, NodeRequest::Fence(true) | NodeRequest::Lifecycle(_))
+    matches!(
+        action.request,
+        NodeRequest::Fence(true) | NodeRequest::Lifecycle(_)
+    )
 }

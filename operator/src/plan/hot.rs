@@ -12,7 +12,13 @@ const DEFAULT_LEVEL: LogLevel = LogLevel::Info;
 /// Compares every node that answered with what it should have. True if something had to be asked.
 pub(super) fn plan(draft: &mut Draft<'_>, addresses: &[String]) -> bool {
     let observed = draft.observed;
-    let level = observed.cluster.spec.nsqd.options.log_level.unwrap_or(DEFAULT_LEVEL);
+    let level = observed
+        .cluster
+        .spec
+        .nsqd
+        .options
+        .log_level
+        .unwrap_or(DEFAULT_LEVEL);
     let (mut lists, mut levels) = (Vec::new(), Vec::new());
     for node in &observed.nodes {
         let Ok(facts) = &node.facts else { continue };

@@ -91,7 +91,9 @@ fn owners<'a, 'b: 'a>(members: impl Iterator<Item = &'a Member<'b>>) -> Owners<'
     members.sort_by_key(|member| (member.age.map(|age| age.0), member.name));
     let mut owners = Owners::new();
     for member in members {
-        owners.entry((member.topic, member.channel)).or_insert(member.name);
+        owners
+            .entry((member.topic, member.channel))
+            .or_insert(member.name);
     }
     owners
 }
@@ -101,26 +103,41 @@ fn owns(owners: &Owners<'_>, member: &Member<'_>) -> bool {
 }
 
 /// Brings one node in line, with a bounded number of requests.
-fn sync(draft: &mut Draft<'_>, node: &Node, topics: &[Member<'_>], channels: &[Member<'_>], owners: &Owners<'_>) {
+fn sync(
+    draft: &mut Draft<'_>,
+    node: &Node,
+    topics: &[Member<'_>],
+    channels: &[Member<'_>],
+    owners: &Owners<'_>,
+) {
     let Ok(facts) = &node.facts else { return };
     let stays = node.ordinal < draft.target;
     let mut requests = Vec::new();
     let mut made = BTreeSet::new();
     // topics first: a channel of a topic that is missing needs it
-    for member in topics.iter().chain(channels).filter(|member| owns(owners, member)) {
+    for member in topics
+        .iter()
+        .chain(channels)
+        .filter(|member| owns(owners, member))
+    {
         let has = Has::on(facts, member);
         if !has.topic && stays && made.insert(member.topic) {
             requests.push(NodeRequest::CreateTopic(member.topic.to_owned()));
         }
         if let (Some(channel), false, true) = (member.channel, has.itself, stays) {
-            requests.push(NodeRequest::CreateChannel(member.topic.to_owned(), channel.to_owned()));
+            requests.push(NodeRequest::CreateChannel(
+                member.topic.to_owned(),
+                channel.to_owned(),
+            ));
         }
         let differs = member.paused.filter(|paused| *paused != has.paused);
         // what is created in this pass is paused with the next one, when the node shows it
         if let (Some(paused), true) = (differs, has.itself) {
             requests.push(match member.channel {
                 None => NodeRequest::PauseTopic(member.topic.to_owned(), paused),
-                Some(channel) => NodeRequest::PauseChannel(member.topic.to_owned(), channel.to_owned(), paused),
+                Some(channel) => {
+                    NodeRequest::PauseChannel(member.topic.to_owned(), channel.to_owned(), paused)
+                }
             });
         }
     }
@@ -166,19 +183,40 @@ fn status(draft: &Draft<'_>, member: &Member<'_>, owners: &Owners<'_>) -> Member
         .collect();
     let (reason, message) = verdict(observed, member, owners, &nodes, &lacking);
     let synced = reason == Reason::Synced;
-    let before = member.before.map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let mut of = |kind, truth: bool, reason, message: &str| {
-        let status = if truth { ConditionStatus::True } else { ConditionStatus::False };
-        condition(observed.now, before, member.generation, (kind, status, reason, message))
+    let before = member
+        .before
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
+    let of = |kind, truth: bool, reason, message: &str| {
+        let status = if truth {
+            ConditionStatus::True
+        } else {
+            ConditionStatus::False
+        };
+        condition(
+            observed.now,
+            before,
+            member.generation,
+            (kind, status, reason, message),
+        )
     };
     let taken = reason == Reason::NameTaken;
-    let stalled = if taken { Reason::NameTaken } else { Reason::NotStalled };
+    let stalled = if taken {
+        Reason::NameTaken
+    } else {
+        Reason::NotStalled
+    };
     MemberStatus {
         observed_generation: member.generation,
         nodes: Some(format!("{}/{}", nodes.len() - lacking.len(), nodes.len())),
         conditions: vec![
             of(ConditionType::Ready, synced, reason, &message),
-            of(ConditionType::Stalled, taken, stalled, if taken { &message } else { "" }),
+            of(
+                ConditionType::Stalled,
+                taken,
+                stalled,
+                if taken { &message } else { "" },
+            ),
         ],
     }
 }
@@ -199,18 +237,30 @@ fn verdict(
 ) -> (Reason, String) {
     if !owns(owners, member) {
         let owner = owners.get(&(member.topic, member.channel)).unwrap_or(&"");
-        return (Reason::NameTaken, format!("{owner} declares the same name and is older"));
+        return (
+            Reason::NameTaken,
+            format!("{owner} declares the same name and is older"),
+        );
     }
     if observed.cluster.spec.mode != Mode::Managed {
-        return (Reason::ClusterNotReady, "the cluster is paused or stopped".to_owned());
+        return (
+            Reason::ClusterNotReady,
+            "the cluster is paused or stopped".to_owned(),
+        );
     }
     if !lacking.is_empty() {
-        return (Reason::PartiallySynced, format!("not yet on {}", lacking.join(", ")));
+        return (
+            Reason::PartiallySynced,
+            format!("not yet on {}", lacking.join(", ")),
+        );
     }
     if member.has_policy && !nodes.is_empty() {
         // no release of nsqd offers the extension yet, so there is nothing to send
         let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-        return (Reason::PolicyUnsupported, format!("{} cannot apply policies", names.join(", ")));
+        return (
+            Reason::PolicyUnsupported,
+            format!("{} cannot apply policies", names.join(", ")),
+        );
     }
     (Reason::Synced, String::new())
 }

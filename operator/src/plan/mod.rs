@@ -31,10 +31,11 @@ mod tests;
 use std::time::Duration;
 
 pub use action::{
-    AdminShape, Basis, Drained, Empty, Event, EventReason, LookupdShape, NodeAction, NodeRequest, Plan, Proof, Removal,
-    Replicas, Shape,
+    AdminShape, Basis, Drained, Empty, Event, EventReason, LookupdShape, NodeAction, NodeRequest, Plan,
+    Proof, Removal, Replicas, Shape,
 };
 pub use counts::{Counts, in_memory};
+pub use drain::blocker_words;
 pub use observed::{Address, Admin, Facts, Life, Lookupd, Memory, Node, Observed, Revision, Wanted};
 
 use crate::api::{Mode, OnTimeout};
@@ -72,7 +73,11 @@ pub fn plan(observed: &Observed) -> Plan {
     let spec = &observed.cluster.spec;
     let current = observed.told.unwrap_or(0);
     let stopped = spec.mode == Mode::Stopped;
-    draft.target = if stopped { 0 } else { drain::target(observed, current) };
+    draft.target = if stopped {
+        0
+    } else {
+        drain::target(observed, current)
+    };
     let mut parts = Parts {
         current,
         registries: registries::plan(&draft),
@@ -85,7 +90,11 @@ pub fn plan(observed: &Observed) -> Plan {
     };
     let members = members::plan(&mut draft);
     parts.members_busy = members.busy;
-    let lines = if spec.mode == Mode::Paused { changes(&draft, &shape, current) } else { Vec::new() };
+    let lines = if spec.mode == Mode::Paused {
+        changes(&draft, &shape, current)
+    } else {
+        Vec::new()
+    };
     let status = status::plan(&mut draft, &parts, &shape, lines);
     let wake_after = wake_after(&draft, &parts, &shape);
     let paused = spec.mode == Mode::Paused;
@@ -107,7 +116,11 @@ fn run(draft: &mut Draft<'_>, parts: &mut Parts) -> Shape {
     let current = parts.current;
     parts.drain = drain::plan(draft, current, draft.target);
     // a drain that was just given up keeps its nodes
-    let given_up = parts.drain.status.as_ref().is_some_and(|drain| drain.aborted_generation.is_some());
+    let given_up = parts
+        .drain
+        .status
+        .as_ref()
+        .is_some_and(|drain| drain.aborted_generation.is_some());
     let draining = parts.drain.status.is_some() && !given_up;
     if given_up {
         draft.target = current;
@@ -130,7 +143,11 @@ fn run(draft: &mut Draft<'_>, parts: &mut Parts) -> Shape {
     parts.hot = hot::plan(draft, &addresses);
     let free = !rolling && !parts.registries.rolling && !rollout::is_due(observed, current);
     Shape {
-        partition: if grown { replicas.count() } else { parts.rollout.partition },
+        partition: if grown {
+            replicas.count()
+        } else {
+            parts.rollout.partition
+        },
         replicas,
         lookupds: parts.registries.shapes.clone(),
         register_with: parts.registries.register_with.clone(),
@@ -143,14 +160,16 @@ fn hold_back(drain: &mut Drain, replicas: &Replicas, observed: &Observed) {
     use crate::api::{DrainState, Time};
     let Some(status) = &mut drain.status else { return };
     for node in &mut status.nodes {
-        let ordinal = observed.nodes.iter().find(|known| known.name == node.pod).map(|known| known.ordinal);
+        let ordinal = observed
+            .nodes
+            .iter()
+            .find(|known| known.name == node.pod)
+            .map(|known| known.ordinal);
         let waits = ordinal.is_some_and(|ordinal| ordinal < replicas.count());
         if waits && node.state == DrainState::Removing {
             node.state = DrainState::Sealed;
             // old enough to go as soon as the others have gone
-            node.since = Time::from(
-                observed.now.checked_sub(drain::RECHECK).unwrap_or(observed.now),
-            );
+            node.since = Time::from(observed.now.checked_sub(drain::RECHECK).unwrap_or(observed.now));
         }
     }
 }
@@ -198,11 +217,19 @@ fn changes(draft: &Draft<'_>, shape: &Shape, current: i32) -> Vec<String> {
         lines.push("restart nsqd one node at a time".to_owned());
     }
     let registries = shape.lookupds.iter().filter(|lookupd| !lookupd.removing).count();
-    let existing = draft.observed.lookupds.iter().filter(|lookupd| lookupd.removing_since.is_none()).count();
+    let existing = draft
+        .observed
+        .lookupds
+        .iter()
+        .filter(|lookupd| lookupd.removing_since.is_none())
+        .count();
     if registries != existing {
         lines.push(format!("scale nsqlookupd {existing} -> {registries}"));
     }
-    let others = draft.actions.iter().filter(|action| !drain::is_request_of_drain(action));
+    let others = draft
+        .actions
+        .iter()
+        .filter(|action| !drain::is_request_of_drain(action));
     lines.extend(others.map(|action| format!("{}: {:?}", draft::short(action.ordinal), action.request)));
     lines.truncate(MAX_LINES);
     lines
@@ -213,7 +240,8 @@ fn wake_after(draft: &Draft<'_>, parts: &Parts, shape: &Shape) -> Duration {
     let expected = observed.nodes.len() == usize::try_from(shape.replicas.count()).unwrap_or(0)
         && observed.nodes.iter().all(|node| node.life.is_ready());
     let mut waits = vec![STEADY];
-    if !expected || parts.drain.status.is_some() || parts.rollout.status.is_some() || parts.registries.rolling {
+    if !expected || parts.drain.status.is_some() || parts.rollout.status.is_some() || parts.registries.rolling
+    {
         waits.push(WORKING);
     }
     if parts.registries.removing {
@@ -226,10 +254,26 @@ fn wake_after(draft: &Draft<'_>, parts: &Parts, shape: &Shape) -> Duration {
         waits.push(ASKED);
     }
     if parts.drain.reason == Some(crate::api::Reason::Settling) {
-        waits.push(observed.cluster.spec.nsqd.drain.settle.get().clamp(ASKED, WORKING));
+        waits.push(
+            observed
+                .cluster
+                .spec
+                .nsqd
+                .drain
+                .settle
+                .get()
+                .clamp(ASKED, WORKING),
+        );
     }
     let expires = observed.cluster.spec.nsqd.drain.on_timeout != OnTimeout::Block;
-    if let (true, Some(deadline)) = (expires, parts.drain.status.as_ref().and_then(|drain| drain.deadline.as_ref())) {
+    if let (true, Some(deadline)) = (
+        expires,
+        parts
+            .drain
+            .status
+            .as_ref()
+            .and_then(|drain| drain.deadline.as_ref()),
+    ) {
         let left = Duration::try_from(deadline.0.duration_since(observed.now)).unwrap_or_default();
         waits.push(left.max(ASKED));
     }

@@ -23,7 +23,10 @@ pub(super) fn plan(draft: &Draft<'_>) -> Registries {
     let wanted = 0..observed.cluster.spec.lookupd.replicas;
     let update = next_to_update(draft);
     let mut registries = Registries {
-        rolling: observed.lookupds.iter().any(|lookupd| is_stale(observed, lookupd)),
+        rolling: observed
+            .lookupds
+            .iter()
+            .any(|lookupd| is_stale(observed, lookupd)),
         ..Registries::default()
     };
     for index in wanted {
@@ -37,10 +40,15 @@ pub(super) fn plan(draft: &Draft<'_>) -> Registries {
         }
     }
     let delay = observed.cluster.spec.lookupd.removal_delay.get();
-    let extra = observed.lookupds.iter().filter(|lookupd| lookupd.index >= observed.cluster.spec.lookupd.replicas);
+    let extra = observed
+        .lookupds
+        .iter()
+        .filter(|lookupd| lookupd.index >= observed.cluster.spec.lookupd.replicas);
     for lookupd in extra {
         // consumers may have it configured, so it answers for a while without any node knowing it
-        let over = lookupd.removing_since.is_some_and(|since| observed.now >= after(since, delay));
+        let over = lookupd
+            .removing_since
+            .is_some_and(|since| observed.now >= after(since, delay));
         if !over {
             registries.removing = true;
             registries.shapes.push(LookupdShape {
@@ -59,7 +67,11 @@ fn is_stale(observed: &Observed, lookupd: &Lookupd) -> bool {
 
 /// A new registry is given to nodes once it is ready; one that nodes have already is never taken away for being unready.
 fn is_listed(observed: &Observed, index: i32) -> bool {
-    let mut answering = observed.nodes.iter().filter_map(|node| node.facts.as_ref().ok()).peekable();
+    let mut answering = observed
+        .nodes
+        .iter()
+        .filter_map(|node| node.facts.as_ref().ok())
+        .peekable();
     if answering.peek().is_none() {
         return true;
     }
@@ -71,13 +83,18 @@ fn is_listed(observed: &Observed, index: i32) -> bool {
 
 /// Addresses nodes should register at.
 pub(super) fn addresses(observed: &Observed, register_with: &[i32]) -> Vec<String> {
-    let listed = observed.lookupds.iter().filter(|lookupd| register_with.contains(&lookupd.index));
+    let listed = observed
+        .lookupds
+        .iter()
+        .filter(|lookupd| register_with.contains(&lookupd.index));
     listed.map(|lookupd| lookupd.tcp_address.clone()).collect()
 }
 
 /// The registry answers and knows every node that is ready and not leaving.
 pub(super) fn is_complete(draft: &Draft<'_>, lookupd: &Lookupd) -> bool {
-    let Ok(known) = &lookupd.registered else { return false };
+    let Ok(known) = &lookupd.registered else {
+        return false;
+    };
     let mut expected = draft.active().filter(|node| node.life.is_ready());
     expected.all(|node| known.contains(&node.broadcast))
 }
@@ -85,7 +102,10 @@ pub(super) fn is_complete(draft: &Draft<'_>, lookupd: &Lookupd) -> bool {
 /// One at a time, and only while all others are whole; one that is down may always be repaired.
 fn next_to_update(draft: &Draft<'_>) -> Option<i32> {
     let observed = draft.observed;
-    let mut stale = observed.lookupds.iter().filter(|lookupd| is_stale(observed, lookupd));
+    let mut stale = observed
+        .lookupds
+        .iter()
+        .filter(|lookupd| is_stale(observed, lookupd));
     let candidate = stale.next()?;
     let wanted = |lookupd: &&Lookupd| {
         lookupd.index != candidate.index && lookupd.index < observed.cluster.spec.lookupd.replicas
@@ -115,10 +135,9 @@ pub(super) fn admin(draft: &Draft<'_>, free: bool) -> Option<AdminShape> {
     };
     let reads = |index: &i32| {
         admin.lookupds.contains(index)
-            || observed
-                .lookupds
-                .iter()
-                .any(|lookupd| lookupd.index == *index && lookupd.life.is_ready() && is_complete(draft, lookupd))
+            || observed.lookupds.iter().any(|lookupd| {
+                lookupd.index == *index && lookupd.life.is_ready() && is_complete(draft, lookupd)
+            })
     };
     let some: Vec<i32> = all.iter().copied().filter(reads).collect();
     Some(AdminShape {

@@ -36,7 +36,11 @@ fn stale(observed: &Observed, current: i32) -> impl Iterator<Item = &Node> {
 /// Plans the next step. `free` is false while something else has to happen first: a drain, a registry's restart.
 pub(super) fn plan(draft: &mut Draft<'_>, current: i32, free: bool) -> Rollout {
     let observed = draft.observed;
-    let before = observed.cluster.status.as_ref().and_then(|status| status.rollout.as_ref());
+    let before = observed
+        .cluster
+        .status
+        .as_ref()
+        .and_then(|status| status.rollout.as_ref());
     let Some(candidate) = stale(observed, current).max_by_key(|node| node.ordinal) else {
         return finished(draft, before, current);
     };
@@ -66,7 +70,10 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, free: bool) -> Rollout {
     let fresh = current - i32::try_from(stale(observed, current).count()).unwrap_or(current);
     let names: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();
     let waits_for = gate.unwrap_or_else(|| format!("replacing {}", short(candidate.ordinal)));
-    rollout.line = format!("rolling nsqd {fresh}/{current} ({}): {waits_for}", names.join(", "));
+    rollout.line = format!(
+        "rolling nsqd {fresh}/{current} ({}): {waits_for}",
+        names.join(", ")
+    );
     watch(draft, &waits_for, &mut rollout);
     rollout.status = Some(RolloutStatus {
         reasons,
@@ -97,15 +104,19 @@ fn finished(draft: &mut Draft<'_>, before: Option<&RolloutStatus>, current: i32)
 }
 
 /// The partition of the rollout in progress, or the parked one when a rollout begins, or begins anew with another revision.
-fn begin(draft: &mut Draft<'_>, before: Option<&RolloutStatus>, current: i32, reasons: &[RolloutReason]) -> i32 {
+fn begin(
+    draft: &mut Draft<'_>,
+    before: Option<&RolloutStatus>,
+    current: i32,
+    reasons: &[RolloutReason],
+) -> i32 {
     let observed = draft.observed;
     if draft.memory.rolling.as_ref() == Some(&observed.wanted.nsqd) {
         return before.map_or(current, |before| before.partition);
     }
     // a node that another rollout is just replacing must come up first, one that stays down may be repaired
-    let was_broken = |node: &&Node| {
-        !node.life.is_ready() && (before.is_none() || matches!(node.life, Life::Waiting(_)))
-    };
+    let was_broken =
+        |node: &&Node| !node.life.is_ready() && (before.is_none() || matches!(node.life, Life::Waiting(_)));
     let nodes = observed.nodes.iter().filter(|node| node.ordinal < current);
     let unready = nodes.filter(was_broken).map(|node| node.ordinal).collect();
     draft.memory.unready_at_rollout = Some(unready);
@@ -129,7 +140,10 @@ fn gate(draft: &Draft<'_>, current: i32, partition: i32, candidate: &Node) -> Op
     if candidate.ordinal >= partition || candidate.life == Life::Stopping {
         return Some(format!("waiting for {} to restart", short(candidate.ordinal)));
     }
-    let others = observed.nodes.iter().filter(|node| node.ordinal < current && node.ordinal != candidate.ordinal);
+    let others = observed
+        .nodes
+        .iter()
+        .filter(|node| node.ordinal < current && node.ordinal != candidate.ordinal);
     for node in others {
         let name = short(node.ordinal);
         if node.revision == observed.wanted.nsqd {

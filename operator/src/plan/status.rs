@@ -10,15 +10,20 @@ use super::draft::Draft;
 use super::observed::{Life, Node, Observed};
 use super::{Parts, registries};
 use crate::api::{
-    AdminStatus, Condition, ConditionStatus, ConditionType, Endpoints, Flavor, LookupdStatus, Mode, NsqClusterStatus,
-    NsqdStatus, Phase, Reason, StorageStatus, Time,
+    AdminStatus, Condition, ConditionStatus, ConditionType, Endpoints, Flavor, LookupdStatus, Mode,
+    NsqClusterStatus, NsqdStatus, Phase, Reason, StorageStatus, Time,
 };
 
 /// Characters of the message.
 const MAX_MESSAGE: usize = 512;
 
 /// The new status of the cluster.
-pub(super) fn plan(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape, changes: Vec<String>) -> NsqClusterStatus {
+pub(super) fn plan(
+    draft: &mut Draft<'_>,
+    parts: &Parts,
+    shape: &Shape,
+    changes: Vec<String>,
+) -> NsqClusterStatus {
     let observed = draft.observed;
     let before = observed.cluster.status.clone().unwrap_or_default();
     announce(draft, parts, shape);
@@ -32,7 +37,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape, changes:
     let flavor = observed.cluster.spec.flavor_for(&image);
     let facts = conditions::gather(draft, parts, shape);
     let conditions = conditions::all(draft, parts, &facts, &before);
-    let phase = phase(draft, parts, &facts, &conditions, &before);
+    let phase = phase(draft, parts, &facts, &conditions);
     let mut message = if observed.cluster.spec.mode == Mode::Paused {
         match changes.len() {
             0 => "paused".to_owned(),
@@ -53,7 +58,10 @@ pub(super) fn plan(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape, changes:
         message,
         image: Some(image),
         flavor: Some(flavor),
-        version: range(observed, |node| Some(node.facts.as_ref().ok()?.info.version.clone())).or(before.version),
+        version: range(observed, |node| {
+            Some(node.facts.as_ref().ok()?.info.version.clone())
+        })
+        .or(before.version),
         release: range(observed, |node| {
             let info = &node.facts.as_ref().ok()?.info;
             Some(info.release.clone().unwrap_or_else(|| info.version.clone()))
@@ -61,8 +69,16 @@ pub(super) fn plan(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape, changes:
         .or(before.release),
         extensions: extensions(observed),
         nsqd: Some(nsqd(draft, parts, shape, &facts)),
-        rollout: if paused { before.rollout } else { parts.rollout.status.clone() },
-        drain: if paused { before.drain } else { parts.drain.status.clone() },
+        rollout: if paused {
+            before.rollout
+        } else {
+            parts.rollout.status.clone()
+        },
+        drain: if paused {
+            before.drain
+        } else {
+            parts.drain.status.clone()
+        },
         storage: Some(StorageStatus {
             requested: observed.cluster.spec.nsqd.storage.size.0.clone(),
             smallest: None,
@@ -83,22 +99,40 @@ pub(super) fn plan(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape, changes:
 fn announce(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
     let observed = draft.observed;
     let (from, to) = (parts.current, shape.replicas.count());
-    let mut tell = |warning, reason, note: String| draft.event(Event { warning, reason, note });
+    let mut tell = |warning, reason, note: String| {
+        draft.event(Event {
+            warning,
+            reason,
+            note,
+        });
+    };
     if observed.told.is_none() {
-        tell(false, EventReason::Created, format!("{to} nsqd, {} nsqlookupd", shape.lookupds.len()));
+        tell(
+            false,
+            EventReason::Created,
+            format!("{to} nsqd, {} nsqlookupd", shape.lookupds.len()),
+        );
     } else if to > from {
         tell(false, EventReason::ScalingUp, format!("nsqd {from} -> {to}"));
     }
     for removal in shape.replicas.removals() {
         if removal.basis() != super::Basis::KeptForLater {
-            tell(false, EventReason::NodeRemoved, format!("nsqd-{} removed", removal.ordinal));
+            tell(
+                false,
+                EventReason::NodeRemoved,
+                format!("nsqd-{} removed", removal.ordinal),
+            );
         }
     }
     for node in &observed.nodes {
         if let Life::Waiting(why) = &node.life
             && why.starts_with("CrashLoop")
         {
-            tell(true, EventReason::NsqdCrashLooping, format!("{}: {why}", node.name));
+            tell(
+                true,
+                EventReason::NsqdCrashLooping,
+                format!("{}: {why}", node.name),
+            );
         }
         if let Some((expected, seen)) = conditions::wrong_address(node) {
             let note = format!("{} announces {seen} instead of {expected}", node.name);
@@ -108,20 +142,18 @@ fn announce(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
 }
 
 /// First match wins. Source: operator spec 3.4.
-fn phase(
-    draft: &Draft<'_>,
-    parts: &Parts,
-    facts: &conditions::Gathered,
-    conditions: &[Condition],
-    before: &NsqClusterStatus,
-) -> Phase {
+fn phase(draft: &Draft<'_>, parts: &Parts, facts: &conditions::Gathered, conditions: &[Condition]) -> Phase {
     let observed = draft.observed;
     let is_true = |kind| {
         conditions
             .iter()
             .any(|condition: &Condition| condition.kind == kind && condition.status == ConditionStatus::True)
     };
-    let given_up = parts.drain.status.as_ref().is_some_and(|drain| drain.aborted_generation.is_some());
+    let given_up = parts
+        .drain
+        .status
+        .as_ref()
+        .is_some_and(|drain| drain.aborted_generation.is_some());
     match observed.cluster.spec.mode {
         Mode::Paused => return Phase::Paused,
         Mode::Stopped if observed.nodes.is_empty() => return Phase::Stopped,
@@ -130,8 +162,6 @@ fn phase(
     }
     if is_true(ConditionType::Stalled) {
         Phase::Stalled
-    } else if before.observed_generation.is_none() && observed.told.is_none() && observed.nodes.is_empty() {
-        Phase::Pending
     } else if parts.drain.status.is_some() && !given_up {
         Phase::Draining
     } else if parts.rollout.status.is_some() || parts.registries.rolling || facts.admin_stale {
@@ -151,7 +181,8 @@ fn nsqd(draft: &Draft<'_>, parts: &Parts, shape: &Shape, facts: &conditions::Gat
     let observed = draft.observed;
     let name = observed.cluster.metadata.name.as_deref().unwrap_or_default();
     let wanted = observed.cluster.spec.nsqd.replicas;
-    let count = |test: &dyn Fn(&&Node) -> bool| i32::try_from(draft.active().filter(test).count()).unwrap_or(0);
+    let count =
+        |test: &dyn Fn(&&Node) -> bool| i32::try_from(draft.active().filter(test).count()).unwrap_or(0);
     NsqdStatus {
         replicas: i32::try_from(observed.nodes.len()).unwrap_or(0),
         desired: shape.replicas.count(),
@@ -186,14 +217,21 @@ fn lookupd(observed: &Observed, facts: &conditions::Gathered) -> LookupdStatus {
 }
 
 fn lookupd_addresses(observed: &Observed) -> Vec<String> {
-    let staying = observed.lookupds.iter().filter(|lookupd| lookupd.removing_since.is_none());
+    let staying = observed
+        .lookupds
+        .iter()
+        .filter(|lookupd| lookupd.removing_since.is_none());
     staying.map(|lookupd| lookupd.http_address.clone()).collect()
 }
 
 /// Where publishers go: any node will do, the first that takes messages is named.
 fn endpoints(observed: &Observed, _: Flavor) -> Endpoints {
     let takes = |node: &&Node| node.life.is_ready() && !node.fenced;
-    let info = observed.nodes.iter().find(takes).and_then(|node| Some((node, node.facts.as_ref().ok()?)));
+    let info = observed
+        .nodes
+        .iter()
+        .find(takes)
+        .and_then(|node| Some((node, node.facts.as_ref().ok()?)));
     let (publish_tcp, publish_http) = info.map_or_else(Default::default, |(node, facts)| {
         let at = |port: i64| nsq_http_api::client::authority(&node.broadcast.host, port);
         (at(i64::from(facts.info.tcp_port)), at(node.broadcast.http_port))
@@ -220,7 +258,9 @@ fn range(observed: &Observed, part: impl Fn(&Node) -> Option<String>) -> Option<
 /// What every node that answered offers.
 fn extensions(observed: &Observed) -> Vec<String> {
     let mut answered = observed.nodes.iter().filter_map(|node| node.facts.as_ref().ok());
-    let Some(first) = answered.next() else { return Vec::new() };
+    let Some(first) = answered.next() else {
+        return Vec::new();
+    };
     let mut common = first.info.extensions.clone();
     for facts in answered {
         common.retain(|name| facts.offers(name));
@@ -236,7 +276,9 @@ pub(super) fn condition(
     (kind, status, reason, message): (ConditionType, ConditionStatus, Reason, &str),
 ) -> Condition {
     const MAX: usize = 1024;
-    let same = before.iter().find(|condition| condition.kind == kind && condition.status == status);
+    let same = before
+        .iter()
+        .find(|condition| condition.kind == kind && condition.status == status);
     let mut message = message.to_owned();
     truncate(&mut message, MAX);
     Condition {
@@ -245,7 +287,8 @@ pub(super) fn condition(
         reason,
         message,
         observed_generation: generation,
-        last_transition_time: same.map_or_else(|| Time::from(now), |known| known.last_transition_time.clone()),
+        last_transition_time: same
+            .map_or_else(|| Time::from(now), |known| known.last_transition_time.clone()),
     }
 }
 
@@ -262,11 +305,17 @@ fn truncate(text: &mut String, max: usize) {
 /// Registries that should answer and do not, or lack a node: for conditions and messages.
 pub(super) fn incomplete(draft: &Draft<'_>) -> Vec<String> {
     let observed = draft.observed;
-    let staying = observed.lookupds.iter().filter(|lookupd| lookupd.removing_since.is_none());
+    let staying = observed
+        .lookupds
+        .iter()
+        .filter(|lookupd| lookupd.removing_since.is_none());
     let mut found = Vec::new();
     for lookupd in staying.filter(|lookupd| !registries::is_complete(draft, lookupd)) {
         let missing = draft.active().filter(|node| node.life.is_ready()).filter(|node| {
-            lookupd.registered.as_ref().is_ok_and(|known| !known.contains(&node.broadcast))
+            lookupd
+                .registered
+                .as_ref()
+                .is_ok_and(|known| !known.contains(&node.broadcast))
         });
         let names: Vec<&str> = missing.map(|node| node.name.as_str()).collect();
         found.push(match names.as_slice() {

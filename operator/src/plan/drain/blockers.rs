@@ -44,7 +44,8 @@ pub(super) fn reason_of(blocker: BlockerReason) -> Reason {
 }
 
 /// The obstacle in two words, as it stands in messages.
-pub(super) fn words(blocker: BlockerReason) -> &'static str {
+#[must_use]
+pub fn words(blocker: BlockerReason) -> &'static str {
     match blocker {
         BlockerReason::NoConsumers => "no consumers",
         BlockerReason::ChannelPaused => "paused",

@@ -61,7 +61,11 @@ pub(super) fn is_draining(facts: &Facts) -> bool {
 
 /// The node drains with these very parameters.
 pub(super) fn agrees(facts: &Facts, wanted: &LifecycleRequest) -> bool {
-    let Some(drain) = facts.lifecycle.as_ref().and_then(|lifecycle| lifecycle.drain.as_ref()) else {
+    let Some(drain) = facts
+        .lifecycle
+        .as_ref()
+        .and_then(|lifecycle| lifecycle.drain.as_ref())
+    else {
         return false;
     };
     let same_id = wanted.id.as_deref() == Some(drain.id.as_str());

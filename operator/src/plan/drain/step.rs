@@ -192,7 +192,8 @@ impl Pass<'_> {
         step.reason = Reason::Sealing;
         step.status.state = DrainState::Sealed;
         step.status.since = self.entry(&node.name, DrainState::Sealed).since;
-        let seen_before = known.filter(|known| matches!(known.state, DrainState::Sealed | DrainState::Removing));
+        let seen_before =
+            known.filter(|known| matches!(known.state, DrainState::Sealed | DrainState::Removing));
         match seen_before {
             None => draft.event(Event {
                 warning: false,
@@ -208,7 +209,8 @@ impl Pass<'_> {
 
     fn release(&self, node: &Node, facts: &Facts, step: &mut Step) {
         let delete = self.observed.cluster.spec.nsqd.storage.when_scaled == WhenScaled::DeleteIfDrained;
-        let drained = (delete && request::is_draining(facts)).then(|| Proof::<Drained>::new(Basis::SeenEmpty));
+        let drained =
+            (delete && request::is_draining(facts)).then(|| Proof::<Drained>::new(Basis::SeenEmpty));
         step.status.state = DrainState::Removing;
         step.status.since = self.entry(&node.name, DrainState::Removing).since;
         step.removal = Some(Removal::new(
@@ -244,7 +246,10 @@ impl Pass<'_> {
         draft.event(Event {
             warning: true,
             reason: EventReason::DrainForced,
-            note: format!("{} removed with {left} messages, its data are kept", step.status.pod),
+            note: format!(
+                "{} removed with {left} messages, its data are kept",
+                step.status.pod
+            ),
         });
         step.status.state = DrainState::Removing;
         step.status.since = self.entry(&step.status.pod, DrainState::Removing).since;
@@ -295,7 +300,11 @@ fn describe(step: &mut Step, empty: bool) {
         step.line = step.text.clone();
         return;
     }
-    let worst = step.status.blockers.iter().max_by_key(|blocker| severity(reason_of(blocker.reason)));
+    let worst = step
+        .status
+        .blockers
+        .iter()
+        .max_by_key(|blocker| severity(reason_of(blocker.reason)));
     match worst {
         Some(blocker) => {
             step.reason = reason_of(blocker.reason);

@@ -36,23 +36,42 @@ pub(in crate::plan) struct Gathered {
 pub(super) fn gather(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) -> Gathered {
     let observed = draft.observed;
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-    let lookupds = || observed.lookupds.iter().filter(|lookupd| lookupd.removing_since.is_none());
+    let lookupds = || {
+        observed
+            .lookupds
+            .iter()
+            .filter(|lookupd| lookupd.removing_since.is_none())
+    };
     for node in &observed.nodes {
         let silent = draft.memory.silent.entry(node.ordinal).or_insert(0);
-        *silent = if node.facts.is_ok() { 0 } else { silent.saturating_add(1) };
+        *silent = if node.facts.is_ok() {
+            0
+        } else {
+            silent.saturating_add(1)
+        };
     }
-    draft.memory.silent.retain(|ordinal, _| observed.nodes.iter().any(|node| node.ordinal == *ordinal));
+    draft
+        .memory
+        .silent
+        .retain(|ordinal, _| observed.nodes.iter().any(|node| node.ordinal == *ordinal));
     let ready: Vec<&Node> = draft.active().filter(|node| node.life.is_ready()).collect();
     let mut gathered = Gathered {
         wanted: draft.target,
         ready: number(ready.len()),
-        registered: number(ready.iter().filter(|node| missing_in(observed, &node.broadcast).is_empty()).count()),
+        registered: number(
+            ready
+                .iter()
+                .filter(|node| missing_in(observed, &node.broadcast).is_empty())
+                .count(),
+        ),
         lookupds_ready: number(lookupds().filter(|lookupd| lookupd.life.is_ready()).count()),
         admin_stale: observed.admin.as_ref().is_some_and(|admin| {
             let shape = shape.admin.as_ref();
-            admin.revision != observed.wanted.admin || shape.is_some_and(|shape| shape.lookupds != admin.lookupds)
+            admin.revision != observed.wanted.admin
+                || shape.is_some_and(|shape| shape.lookupds != admin.lookupds)
         }),
-        added: shape.replicas.count() > parts.current || draft.active().any(|node| !node.life.is_ready() && is_new(node)),
+        added: shape.replicas.count() > parts.current
+            || draft.active().any(|node| !node.life.is_ready() && is_new(node)),
         wrong: draft
             .active()
             .filter_map(|node| {
@@ -60,7 +79,12 @@ pub(super) fn gather(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) -> Gat
                 Some(format!("{} announces {seen} instead of {expected}", node.name))
             })
             .collect(),
-        accepting: number(draft.active().filter(|node| node.life.is_ready() && !node.fenced).count()),
+        accepting: number(
+            draft
+                .active()
+                .filter(|node| node.life.is_ready() && !node.fenced)
+                .count(),
+        ),
         answering: number(lookupds().filter(|lookupd| lookupd.registered.is_ok()).count()),
         ..Gathered::default()
     };
@@ -103,16 +127,28 @@ fn no(reason: Reason, message: impl Into<String>) -> Verdict {
 }
 
 /// All conditions, in the order of the specification.
-pub(super) fn all(draft: &Draft<'_>, parts: &Parts, facts: &Gathered, before: &NsqClusterStatus) -> Vec<Condition> {
+pub(super) fn all(
+    draft: &Draft<'_>,
+    parts: &Parts,
+    facts: &Gathered,
+    before: &NsqClusterStatus,
+) -> Vec<Condition> {
     let stalled = stalled(parts);
     let ready = ready(draft, parts, facts, stalled.as_ref());
     let is_ready = ready.0 == ConditionStatus::True;
     let verdicts = [
         (ConditionType::Ready, ready),
-        (ConditionType::Reconciling, reconciling(draft, parts, facts, is_ready)),
-        (ConditionType::Stalled, stalled.map_or_else(|| no(Reason::NotStalled, ""), |(reason, text)| {
-            (ConditionStatus::True, reason, text)
-        })),
+        (
+            ConditionType::Reconciling,
+            reconciling(draft, parts, facts, is_ready),
+        ),
+        (
+            ConditionType::Stalled,
+            stalled.map_or_else(
+                || no(Reason::NotStalled, ""),
+                |(reason, text)| (ConditionStatus::True, reason, text),
+            ),
+        ),
         (ConditionType::Available, available(draft, facts)),
         (ConditionType::RegistryConsistent, registry(draft, facts)),
         (ConditionType::ConfigInSync, config(draft, parts)),
@@ -124,18 +160,31 @@ pub(super) fn all(draft: &Draft<'_>, parts: &Parts, facts: &Gathered, before: &N
     verdicts
         .into_iter()
         .map(|(kind, (status, reason, message))| {
-            condition(now, &before.conditions, generation, (kind, status, reason, &message))
+            condition(
+                now,
+                &before.conditions,
+                generation,
+                (kind, status, reason, &message),
+            )
         })
         .collect()
 }
 
 fn stalled(parts: &Parts) -> Option<(Reason, String)> {
-    parts.drain.stalled.clone().or_else(|| parts.rollout.stalled.clone())
+    parts
+        .drain
+        .stalled
+        .clone()
+        .or_else(|| parts.rollout.stalled.clone())
 }
 
 fn ready(draft: &Draft<'_>, parts: &Parts, facts: &Gathered, stalled: Option<&(Reason, String)>) -> Verdict {
     let observed = draft.observed;
-    let given_up = parts.drain.status.as_ref().is_some_and(|drain| drain.aborted_generation.is_some());
+    let given_up = parts
+        .drain
+        .status
+        .as_ref()
+        .is_some_and(|drain| drain.aborted_generation.is_some());
     if observed.cluster.spec.mode == Mode::Stopped {
         return match observed.nodes.len() {
             0 => (ConditionStatus::True, Reason::Stopped, "volumes kept".to_owned()),
@@ -146,7 +195,11 @@ fn ready(draft: &Draft<'_>, parts: &Parts, facts: &Gathered, stalled: Option<&(R
         return no(Reason::Stalled, text.as_str());
     }
     if parts.drain.status.is_some() && !given_up {
-        let (from, to) = parts.drain.status.as_ref().map_or((0, 0), |drain| (drain.from, drain.to));
+        let (from, to) = parts
+            .drain
+            .status
+            .as_ref()
+            .map_or((0, 0), |drain| (drain.from, drain.to));
         return no(Reason::Draining, format!("draining {from} -> {to}"));
     }
     if parts.rollout.status.is_some() || parts.registries.rolling {
@@ -159,17 +212,27 @@ fn ready(draft: &Draft<'_>, parts: &Parts, facts: &Gathered, stalled: Option<&(R
         return no(Reason::Creating, "");
     }
     if facts.ready < facts.wanted {
-        return no(Reason::NsqdNotReady, format!("{} of {} nodes are ready", facts.ready, facts.wanted));
+        return no(
+            Reason::NsqdNotReady,
+            format!("{} of {} nodes are ready", facts.ready, facts.wanted),
+        );
     }
     if facts.lookupds_ready < observed.cluster.spec.lookupd.replicas {
-        return no(Reason::LookupdNotReady, format!("{} nsqlookupd are ready", facts.lookupds_ready));
+        return no(
+            Reason::LookupdNotReady,
+            format!("{} nsqlookupd are ready", facts.lookupds_ready),
+        );
     }
     no(Reason::RegistryIncomplete, facts.incomplete.join("; "))
 }
 
 fn reconciling(draft: &Draft<'_>, parts: &Parts, facts: &Gathered, is_ready: bool) -> Verdict {
     let stopped = draft.observed.cluster.spec.mode == Mode::Stopped;
-    let given_up = parts.drain.status.as_ref().is_some_and(|drain| drain.aborted_generation.is_some());
+    let given_up = parts
+        .drain
+        .status
+        .as_ref()
+        .is_some_and(|drain| drain.aborted_generation.is_some());
     if draft.observed.cluster.spec.mode == Mode::Paused {
         no(Reason::Paused, "")
     } else if parts.drain.status.is_some() && !given_up {
@@ -213,7 +276,13 @@ fn registry(draft: &Draft<'_>, facts: &Gathered) -> Verdict {
     }
     let lost: Vec<&str> = draft
         .active()
-        .filter(|node| draft.memory.silent.get(&node.ordinal).is_some_and(|passes| *passes >= SILENT_PASSES))
+        .filter(|node| {
+            draft
+                .memory
+                .silent
+                .get(&node.ordinal)
+                .is_some_and(|passes| *passes >= SILENT_PASSES)
+        })
         .map(|node| node.name.as_str())
         .collect();
     if !lost.is_empty() {

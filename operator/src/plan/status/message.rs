@@ -17,9 +17,9 @@ pub(super) fn line(
     conditions: &[Condition],
     phase: Phase,
 ) -> String {
-    let stalled = conditions
-        .iter()
-        .find(|condition| condition.kind == ConditionType::Stalled && condition.status == ConditionStatus::True);
+    let stalled = conditions.iter().find(|condition| {
+        condition.kind == ConditionType::Stalled && condition.status == ConditionStatus::True
+    });
     if let Some(stalled) = stalled {
         return format!("{}: {}", stalled.reason, stalled.message);
     }
@@ -40,15 +40,24 @@ pub(super) fn line(
         facts.incomplete.join("; "),
         draft.observed.refused.join("; "),
     ];
-    lines.into_iter().find(|line| !line.is_empty()).unwrap_or_default()
+    lines
+        .into_iter()
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
 }
 
 fn registries(draft: &Draft<'_>, parts: &Parts) -> String {
     if parts.registries.rolling {
         return "restarting nsqlookupd one at a time".to_owned();
     }
-    let unready = draft.observed.lookupds.iter().find(|lookupd| !lookupd.life.is_ready());
-    unready.map_or_else(String::new, |lookupd| format!("{} not ready: {}", lookupd.name, lookupd.life.why()))
+    let unready = draft
+        .observed
+        .lookupds
+        .iter()
+        .find(|lookupd| !lookupd.life.is_ready());
+    unready.map_or_else(String::new, |lookupd| {
+        format!("{} not ready: {}", lookupd.name, lookupd.life.why())
+    })
 }
 
 /// Nodes that are not ready: joining ones first, because they say best what they wait for.
@@ -57,12 +66,17 @@ fn nodes(draft: &Draft<'_>, phase: Phase) -> String {
     if let Some((node, why)) = unready.iter().find_map(|node| Some((node, joining(&node.life)?))) {
         return format!("{} {why}", short(node.ordinal));
     }
-    let Some(first) = unready.first() else { return String::new() };
+    let Some(first) = unready.first() else {
+        return String::new();
+    };
     if matches!(phase, Phase::Creating | Phase::ScalingUp | Phase::Pending) && !is_failing(&first.life) {
         let names = unready.iter().map(|node| short(node.ordinal)).collect();
         return format!("waiting for {}: {}", some(names), first.life.why());
     }
-    let failing = unready.iter().find(|node| is_failing(&node.life)).unwrap_or(first);
+    let failing = unready
+        .iter()
+        .find(|node| is_failing(&node.life))
+        .unwrap_or(first);
     format!("{} not ready: {}", short(failing.ordinal), failing.life.why())
 }
 
@@ -81,5 +95,9 @@ fn some(mut names: Vec<String>) -> String {
     let more = names.len().saturating_sub(MAX_NAMES);
     names.truncate(MAX_NAMES);
     let list = names.join(", ");
-    if more == 0 { list } else { format!("{list} and {more} more") }
+    if more == 0 {
+        list
+    } else {
+        format!("{list} and {more} more")
+    }
 }

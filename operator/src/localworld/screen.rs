@@ -1,0 +1,90 @@
+//! Standard output: a table redrawn in place on a terminal, appended elsewhere; or one JSON document per change.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program talks to people here"
+)]
+
+use std::io::{IsTerminal as _, Write as _};
+
+use super::options::Output;
+use super::table::View;
+use crate::api::NsqClusterStatus;
+
+/// Where everything that people see goes.
+#[derive(Debug)]
+pub(super) struct Screen {
+    output: Output,
+    terminal: bool,
+    /// Lines of the table at the bottom of the terminal.
+    drawn: usize,
+    last: String,
+}
+
+impl Screen {
+    /// Standard output.
+    pub(super) fn new(output: Output) -> Self {
+        Self {
+            output,
+            terminal: std::io::stdout().is_terminal(),
+            drawn: 0,
+            last: String::new(),
+        }
+    }
+
+    /// Shows the cluster, if it looks different from the last time.
+    pub(super) fn show(&mut self, view: &View, status: Option<&NsqClusterStatus>) {
+        let (key, text) = match self.output {
+            Output::Json => {
+                let json = serde_json::to_string(&status).unwrap_or_default();
+                (json.clone(), format!("{json}\n"))
+            }
+            Output::Table if self.terminal => (view.text(), view.text()),
+            Output::Table => (view.key(), format!("{}\n", view.text())),
+        };
+        if key == self.last {
+            return;
+        }
+        self.last = key;
+        self.erase();
+        self.write(&text);
+        if self.terminal && self.output == Output::Table {
+            self.drawn = text.lines().count();
+        }
+    }
+
+    /// Tells something: above the table on a terminal, on standard error beside JSON.
+    pub(super) fn say(&mut self, line: &str) {
+        if self.output == Output::Json {
+            eprintln!("{line}");
+            return;
+        }
+        self.erase();
+        self.write(&format!("{line}\n"));
+        // the table is drawn again with the next show
+        self.last.clear();
+    }
+
+    /// Tells something on standard error: a mistake in the manifest, a line of a log.
+    pub(super) fn warn(&mut self, text: &str) {
+        self.erase();
+        eprintln!("{text}");
+        if self.terminal {
+            self.last.clear();
+        }
+    }
+
+    fn erase(&mut self) {
+        if self.drawn > 0 {
+            let up = format!("\x1b[{}A\x1b[J", self.drawn);
+            self.write(&up);
+            self.drawn = 0;
+        }
+    }
+
+    /// A closed output is no reason to stop the cluster.
+    fn write(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
