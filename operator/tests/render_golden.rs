@@ -76,9 +76,9 @@ fn op_020_030_032_golden_manifests_render_as_checked_in() {
     }
 }
 
-/// op_190, by the library: the same text every time, in YAML and JSON.
+/// The same text every time, and the same objects in YAML and JSON.
 #[test]
-fn op_190_the_output_is_deterministic() {
+fn yaml_and_json_hold_the_same_objects() {
     assert_eq!(rendered("full"), rendered("full"));
     let text = std::fs::read_to_string(folder().join("full.in.yaml")).unwrap();
     let manifest = parse_manifest("full", &text).unwrap();
