@@ -14,6 +14,7 @@
 pub mod corpus;
 pub mod http;
 pub mod languages;
+pub mod local;
 pub mod process;
 pub mod reference;
 
