@@ -168,6 +168,8 @@ const RESERVES: &[Reserve] = &[
             "nsqlookupd/src/metrics",
             "nsqadmin/src/metrics",
             "operator/src/metrics",
+            // The /metrics of local mode itself.
+            "operator/src/localworld/serve",
         ],
         why: "metrics belong to the metrics modules",
     },
