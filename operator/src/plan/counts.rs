@@ -44,6 +44,12 @@ impl Counts {
     }
 }
 
+/// `1 message`, `812 messages`.
+pub(super) fn messages(count: i64) -> String {
+    let unit = if count == 1 { "message" } else { "messages" };
+    format!("{count} {unit}")
+}
+
 /// Messages of a node that are only in memory: what killing it would lose.
 #[must_use]
 pub fn in_memory(stats: &Stats) -> i64 {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::action::{Event, EventReason, NodeAction, NodeRequest, Removal};
+use super::counts::messages;
 use super::draft::{Draft, short};
 use super::observed::{Node, Observed, after};
 use crate::api::{DrainNode, DrainState, DrainStatus, OnTimeout, Reason, Time};
@@ -86,8 +87,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, target: i32) -> Drain {
         .map(|ordinal| pass.step(draft, ordinal))
         .collect();
     steps.extend(pass.leaving(current));
-    let mut drain = summary(draft, target, &steps);
-    drain.status = Some(DrainStatus {
+    let status = DrainStatus {
         from,
         to: target,
         started_at: Time::from(started_at),
@@ -98,9 +98,11 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, target: i32) -> Drain {
             .map(|step| step.status.clone())
             .take(MAX_NODES)
             .collect(),
-    });
+    };
+    started(draft, before, &status);
+    let mut drain = summary(draft, target, &steps);
+    drain.status = Some(status);
     drain.removals = steps.into_iter().filter_map(|step| step.removal).collect();
-    started(draft, before, target, &drain);
     if expired && on_timeout == OnTimeout::Block {
         timed_out(draft, &mut drain);
     }
@@ -248,25 +250,17 @@ fn remember_blocked(draft: &mut Draft<'_>, worst: &step::Step, drain: &mut Drain
 }
 
 /// Says once what begins.
-fn started(draft: &mut Draft<'_>, before: Option<&DrainStatus>, target: i32, drain: &Drain) {
-    let Some(status) = drain.status.as_ref() else {
-        return;
-    };
-    if before.is_some_and(|before| before.to == target) {
+fn started(draft: &mut Draft<'_>, before: Option<&DrainStatus>, status: &DrainStatus) {
+    if before.is_some_and(|before| before.to == status.to) {
         return;
     }
-    let messages: i64 = status.nodes.iter().map(messages_of).sum();
+    let left = messages(status.nodes.iter().map(messages_of).sum());
     let names: Vec<&str> = status.nodes.iter().map(|node| node.pod.as_str()).collect();
     let nodes = if names.len() == 1 { "node" } else { "nodes" };
-    let note = format!(
-        "draining {} {nodes}, {messages} messages on {}",
-        names.len(),
-        names.join(", ")
-    );
     draft.event(Event {
         warning: false,
         reason: EventReason::DrainStarted,
-        note,
+        note: format!("draining {} {nodes}, {left} on {}", names.len(), names.join(", ")),
     });
 }
 
@@ -277,9 +271,9 @@ fn timed_out(draft: &mut Draft<'_>, drain: &mut Drain) {
         return;
     };
     let text = format!(
-        "{} still has {} messages after {timeout}",
+        "{} still has {} after {timeout}",
         node.pod,
-        messages_of(node)
+        messages(messages_of(node))
     );
     draft.event(Event {
         warning: true,

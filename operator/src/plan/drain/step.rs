@@ -6,7 +6,7 @@ use super::blockers::{reason_of, severity, words};
 use super::{Pass, RECHECK, request};
 use crate::api::{Blocker, BlockerReason, DrainNode, DrainState, Reason, Time, WhenScaled};
 use crate::plan::action::{Basis, Drained, Empty, Event, EventReason, NodeRequest, Proof, Removal};
-use crate::plan::counts::{Counts, blockers};
+use crate::plan::counts::{Counts, blockers, messages};
 use crate::plan::draft::Draft;
 use crate::plan::observed::{Facts, Life, Node, since};
 
@@ -247,8 +247,9 @@ impl Pass<'_> {
             warning: true,
             reason: EventReason::DrainForced,
             note: format!(
-                "{} removed with {left} messages, its data are kept",
-                step.status.pod
+                "{} removed with {}, its data are kept",
+                step.status.pod,
+                messages(left)
             ),
         });
         step.status.state = DrainState::Removing;
@@ -315,18 +316,18 @@ fn describe(step: &mut Step, empty: bool) {
             step.text = if place.is_empty() {
                 what.to_owned()
             } else {
-                format!("{place} has {} messages and {what}", blocker.messages)
+                format!("{place} has {} and {what}", messages(blocker.messages))
             };
             step.line = if place.is_empty() {
-                format!("{left} messages left ({what})")
+                format!("{} left ({what})", messages(left))
             } else {
-                format!("{left} messages left ({place}: {what})")
+                format!("{} left ({place}: {what})", messages(left))
             };
         }
         None => {
             step.reason = Reason::WaitingForConsumers;
-            step.text = format!("consumers have {left} messages left");
-            step.line = format!("{left} messages left");
+            step.text = format!("consumers have {} left", messages(left));
+            step.line = format!("{} left", messages(left));
         }
     }
     if step.evacuating {
