@@ -161,6 +161,12 @@ impl BatchDecoder {
         }
     }
 
+    /// Whether the batch is complete.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+
     /// Whether the count itself has not been read yet.
     #[must_use]
     pub const fn at_count(&self) -> bool {
