@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What this nsqd can do beyond the reference.
-const EXTENSIONS: &[&str] = &["join", "lifecycle", "ready"];
+const EXTENSIONS: &[&str] = &["lifecycle", "join", "ready"];
 /// Largest body of `PUT /lifecycle`.
 const MAX_REQUEST: u64 = 64 * 1024;
 const MAX_ID: usize = 64;
@@ -101,9 +101,9 @@ pub(super) async fn set_lifecycle(state: Arc<State>, mut request: Request) -> An
         Phase::Active => state.lifecycle.activate(state.now_ms()),
         Phase::Joining => return Err(invalid("phase must be draining or active".into())),
         Phase::Draining => {
-            let id = wanted.id.unwrap_or_default();
+            let id = wanted.id.ok_or_else(|| invalid("id is missing".into()))?;
             let peers = wanted.peers.unwrap_or_default();
-            if id.len() > MAX_ID || peers.len() > MAX_PEERS {
+            if id.chars().count() > MAX_ID || peers.len() > MAX_PEERS {
                 return Err(invalid(format!(
                     "at most {MAX_ID} characters of id and {MAX_PEERS} peers"
                 )));
