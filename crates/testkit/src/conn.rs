@@ -11,8 +11,9 @@ use crate::BOUND;
 /// Largest frame that is read, in bytes. Nothing in a test is larger; a bad size must not fill the memory.
 const FRAME_CAP: usize = 64 << 20;
 
-/// The two frames of a test without a payload of their own: `OK` and the heartbeat.
-const OK: &[u8] = b"OK";
+/// Longest single wait for bytes. The timers behind a socket's time limit get coarser with their length, to seconds for half a
+/// minute, so a long wait is made of short ones.
+const SLICE: Duration = Duration::from_millis(100);
 
 /// One frame, as the server sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,14 @@ pub struct Delivery {
 pub fn body(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).expect("a body of a test");
     [&length.to_be_bytes(), bytes].concat()
+}
+
+/// The body of an MPUB: the count, then each message behind its length.
+pub fn batch(messages: &[&[u8]]) -> Vec<u8> {
+    let count = u32::try_from(messages.len()).expect("a batch of a test");
+    let mut bytes = count.to_be_bytes().to_vec();
+    messages.iter().for_each(|message| bytes.extend(body(message)));
+    bytes
 }
 
 /// One connection.
@@ -121,6 +130,13 @@ impl Conn {
     #[track_caller]
     pub fn publish(&mut self, topic: &str, bytes: &[u8]) {
         self.command_with(&format!("PUB {topic}"), bytes);
+        self.expect_ok();
+    }
+
+    /// Publishes these messages with one MPUB and waits for its `OK`.
+    #[track_caller]
+    pub fn publish_many(&mut self, topic: &str, messages: &[&[u8]]) {
+        self.command_with(&format!("MPUB {topic}"), &batch(messages));
         self.expect_ok();
     }
 
@@ -198,7 +214,7 @@ impl Conn {
     pub fn expect_ok(&mut self) {
         let frame = self.frame();
         assert!(
-            frame.kind == 0 && frame.data == OK,
+            frame.kind == 0 && frame.data == b"OK",
             "OK was due, there is {} {:?}",
             frame.kind,
             frame.text()
@@ -245,6 +261,36 @@ impl Conn {
         }
     }
 
+    /// The next frame must be a message with this body.
+    #[track_caller]
+    pub fn expect_message(&mut self, bytes: &[u8]) -> Delivery {
+        let delivery = self.message();
+        assert!(
+            delivery.body == bytes,
+            "wanted {:?}, there is {delivery:?}",
+            String::from_utf8_lossy(bytes)
+        );
+        delivery
+    }
+
+    /// Answers a message with this command.
+    #[track_caller]
+    pub fn answer(&mut self, command: &str, delivery: &Delivery) {
+        self.command(&format!("{command} {}", delivery.id));
+    }
+
+    /// Finishes a message.
+    #[track_caller]
+    pub fn finish(&mut self, delivery: &Delivery) {
+        self.answer("FIN", delivery);
+    }
+
+    /// Puts a message back for this many milliseconds.
+    #[track_caller]
+    pub fn requeue(&mut self, delivery: &Delivery, ms: u64) {
+        self.command(&format!("REQ {} {ms}", delivery.id));
+    }
+
     /// The server must close, and send nothing before it. A reset counts as closed: bytes that it had not read cause one.
     #[track_caller]
     pub fn expect_eof(&mut self) {
@@ -288,23 +334,26 @@ impl Conn {
 
     /// Receives more bytes until `end`.
     fn fill(&mut self, end: Instant) -> Fill {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Fill::Nothing;
-        }
-        self.stream.set_read_timeout(Some(left)).expect("a socket option");
         let mut chunk = [0; 64 << 10];
-        match self.stream.read(&mut chunk) {
-            Ok(0) => Fill::Closed,
-            Ok(count) => {
-                self.received.extend_from_slice(&chunk[..count]);
-                Fill::Some
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Fill::Nothing;
             }
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => Fill::Nothing,
-                ErrorKind::Interrupted => Fill::Some,
-                _ => Fill::Closed,
-            },
+            self.stream
+                .set_read_timeout(Some(left.min(SLICE)))
+                .expect("a socket option");
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Fill::Closed,
+                Ok(count) => {
+                    self.received.extend_from_slice(&chunk[..count]);
+                    return Fill::Some;
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
+                    _ => return Fill::Closed,
+                },
+            }
         }
     }
 }

@@ -94,6 +94,25 @@ impl Daemon {
         &self.data
     }
 
+    /// Names of the files in its data folder, sorted.
+    #[track_caller]
+    pub fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.data).expect("its data folder");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
+        let mut names: Vec<_> = entries
+            .map(|entry| name(entry).to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// What its `nsqd.dat` says.
+    #[track_caller]
+    pub fn metadata(&self) -> Value {
+        let bytes = std::fs::read(self.data.join("nsqd.dat")).expect("its metadata file");
+        serde_json::from_slice(&bytes).expect("JSON in its metadata file")
+    }
+
     /// What it wrote to standard error so far.
     pub fn log(&self) -> String {
         self.process.log()

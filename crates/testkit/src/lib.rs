@@ -19,12 +19,12 @@ mod lookupd;
 mod process;
 mod wait;
 
-pub use conn::{Conn, Delivery, Frame, Next, body};
+pub use conn::{Conn, Delivery, Frame, Next, batch, body};
 pub use daemon::{Daemon, Launch};
 pub use http::Reply;
 pub use lookupd::{Answer, FakeLookupd, Seen};
 pub use process::{Ended, run_to_end};
-pub use wait::{BOUND, eventually};
+pub use wait::{BOUND, Stopwatch, eventually};
 
 use std::path::PathBuf;
 
@@ -34,6 +34,14 @@ const REFERENCE: &str = "NSQD_REFERENCE";
 /// The nsqd to test: the program of `NSQD_REFERENCE` if that is set, else `ours`, which is `env!("CARGO_BIN_EXE_nsqd")`.
 pub fn nsqd_binary(ours: &str) -> PathBuf {
     std::env::var_os(REFERENCE).map_or_else(|| PathBuf::from(ours), PathBuf::from)
+}
+
+/// Starts the nsqd under test with these flags, for a test in `nsqd/tests`; without flags it has the default options.
+#[macro_export]
+macro_rules! nsqd {
+    ($($flag:expr),* $(,)?) => {
+        $crate::Launch::new($crate::nsqd_binary(env!("CARGO_BIN_EXE_nsqd")))$(.flag($flag))*.start()
+    };
 }
 
 /// Whether the tests run against the reference and this one has to return at once, because the two differ on purpose.

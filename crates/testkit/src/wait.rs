@@ -26,3 +26,33 @@ pub fn eventually(bound: Duration, mut condition: impl FnMut() -> bool) {
         thread::sleep(PAUSE);
     }
 }
+
+/// Measures how long something took. What must not be early is asserted exactly, what must not be late generously.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts it.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since the start.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+
+    /// At least `low` and at most `high` milliseconds must have passed.
+    #[track_caller]
+    pub fn expect_ms(self, low: u64, high: u64) {
+        let elapsed = self.elapsed();
+        assert!(
+            elapsed >= Duration::from_millis(low),
+            "too early: after {elapsed:?}, not {low} ms"
+        );
+        assert!(
+            elapsed <= Duration::from_millis(high),
+            "too late: after {elapsed:?}, not {high} ms"
+        );
+    }
+}
