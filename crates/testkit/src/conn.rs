@@ -159,6 +159,24 @@ impl Conn {
         self.stream.shutdown(Shutdown::Write).expect("an open socket");
     }
 
+    /// As [`Self::half_close`] for a server that may close meanwhile.
+    pub fn try_half_close(&mut self) {
+        // A socket that the server has reset is closed already.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Reads whatever comes until the server closes; says whether it did within [`BOUND`].
+    pub fn drain(&mut self) -> bool {
+        let end = Instant::now() + BOUND;
+        loop {
+            match self.fill(end) {
+                Fill::Some => self.received.clear(),
+                Fill::Closed => return true,
+                Fill::Nothing => return false,
+            }
+        }
+    }
+
     /// What the server does next, within `bound`. A frame of which only a part has come within it is silence.
     #[track_caller]
     pub fn next(&mut self, bound: Duration) -> Next {

@@ -214,6 +214,12 @@ impl Daemon {
         self.process.wait()
     }
 
+    /// How many files, sockets included, it has open. Only Linux tells.
+    #[track_caller]
+    pub fn open_files(&self) -> usize {
+        self.process.open_files()
+    }
+
     /// Sends it this signal.
     #[track_caller]
     pub fn signal(&self, signal: rustix::process::Signal) {

@@ -161,6 +161,14 @@ impl Process {
         self.child.try_wait().expect("its state").is_none()
     }
 
+    /// How many files, sockets included, it has open.
+    #[track_caller]
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .expect("a Linux with /proc")
+            .count()
+    }
+
     /// Sends it this signal.
     #[track_caller]
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
