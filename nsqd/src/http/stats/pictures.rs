@@ -1,0 +1,102 @@
+//! Topics, channels and clients as `/stats` shows them.
+
+use super::Wanted;
+use crate::channel::ChannelSnapshot;
+use crate::client::Client;
+use crate::topic::Topic;
+use nsq_http_api::nsqd::{ChannelStats, ClientStats, Latency, Memory, PubCount, TopicStats};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A topic with those of its channels that were asked for.
+pub(super) fn topic_stats(topic: &Topic, wanted: &Wanted) -> TopicStats {
+    // The topic before its channels: a message on its way is counted in one of them, or in both, never in none.
+    let picture = topic.snapshot();
+    let shown = |name: &str| wanted.channel.as_ref().is_none_or(|wanted| wanted == name);
+    let channels = topic.channels();
+    let channels = channels.iter().filter(|channel| shown(channel.name().as_str()));
+    TopicStats {
+        topic_name: picture.name.to_string(),
+        channels: channels
+            .map(|channel| channel_stats(&channel.snapshot(), wanted))
+            .collect(),
+        depth: picture.depth.cast_signed(),
+        backend_depth: picture.backend_depth.cast_signed(),
+        message_count: picture.message_count,
+        message_bytes: picture.message_bytes,
+        paused: picture.paused,
+        e2e_processing_latency: Latency::default(),
+    }
+}
+
+fn channel_stats(channel: &ChannelSnapshot, wanted: &Wanted) -> ChannelStats {
+    let clients = || {
+        let consumers = channel.consumers.iter();
+        consumers
+            .map(|client| client_stats(client, wanted.topic.as_deref()))
+            .collect()
+    };
+    ChannelStats {
+        channel_name: channel.name.to_string(),
+        depth: channel.depth.cast_signed(),
+        backend_depth: channel.backend_depth.cast_signed(),
+        in_flight_count: channel.in_flight.cast_signed(),
+        deferred_count: channel.deferred.cast_signed(),
+        message_count: channel.messages,
+        global_msg_count: channel.from_memory,
+        requeue_count: channel.requeued,
+        timeout_count: channel.timed_out,
+        client_count: i64::try_from(channel.consumers.len()).unwrap_or(i64::MAX),
+        clients: wanted.clients.then(clients),
+        paused: channel.paused,
+        ..ChannelStats::default()
+    }
+}
+
+/// A connection. Of what it published one topic is shown, as in the reference: the one asked for, else any.
+pub(super) fn client_stats(client: &Client, topic: Option<&str>) -> ClientStats {
+    let identity = client.identity.lock().clone();
+    let counters = &client.counters;
+    let mut published = client.published().into_iter();
+    let shown = published.find(|(name, _)| topic.is_none_or(|topic| topic == name.as_str()));
+    let pub_count = shown.map(|(topic, count)| PubCount {
+        topic: topic.to_string(),
+        count,
+    });
+    ClientStats {
+        client_id: identity.client_id,
+        hostname: identity.hostname,
+        version: "V2".into(),
+        remote_address: client.remote_address.clone(),
+        state: client.state() as i32,
+        ready_count: client.ready_count.load(Relaxed),
+        in_flight_count: counters.in_flight.load(Relaxed).max(0),
+        message_count: counters.messages.load(Relaxed),
+        finish_count: counters.finished.load(Relaxed),
+        requeue_count: counters.requeued.load(Relaxed),
+        connect_ts: client.connected_at,
+        sample_rate: identity.sample_rate,
+        user_agent: identity.user_agent,
+        topology_zone: identity.topology_zone,
+        topology_region: identity.topology_region,
+        pub_counts: pub_count.into_iter().collect(),
+        ..ClientStats::default()
+    }
+}
+
+/// There is no collected heap here: what is resident is the nearest to what the keys mean.
+pub(super) fn memory() -> Memory {
+    let pages = rustix::param::page_size() as u64;
+    Memory {
+        heap_in_use_bytes: resident_pages().unwrap_or(0) * pages,
+        ..Memory::default()
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a line of the kernel, not a file of the data path"
+)]
+fn resident_pages() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    text.split(' ').nth(1)?.parse().ok()
+}
