@@ -10,29 +10,42 @@ use std::time::Duration;
 
 /// How long an nsqlookupd may take to be connected.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
-/// Between two looks at whether consumers have come.
+/// Between two looks at whether nsqlookupds or consumers have come.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Copies the names, waits for consumers or until `deadline_ms`, and ends the phase. `begin_joining` was called.
-pub async fn join(broker: Arc<Broker>, lookup: Arc<Lookup>, lifecycle: Arc<Lifecycle>, deadline_ms: i64) {
-    let now_ms = || broker.engine.clock.unix_nanos() / 1_000_000;
-    let connected_by = now_ms() + i64::try_from(LOOKUP_LIMIT.as_millis()).unwrap_or(0);
-    while !lookup.all_identified() && now_ms() < connected_by.min(deadline_ms) {
-        tokio::time::sleep(LOOK).await;
-    }
-    let known = lookup.ask_for_topics().await;
-    let answered = known.is_some();
-    copy(&broker, &lifecycle, known.unwrap_or_default()).await;
-    let (stage, _) = lifecycle.stage();
-    tracing::info!("JOIN: copied {stage:?}");
-    while lifecycle.phase() == Phase::Joining && now_ms() < deadline_ms {
-        if answered && lifecycle.waiting().is_empty() {
-            break;
+/// Copies the names, waits for consumers at most for `limit`, and ends the phase. `begin_joining` was called.
+pub async fn join(broker: Arc<Broker>, lookup: Arc<Lookup>, lifecycle: Arc<Lifecycle>, limit: Duration) {
+    let waiting = async {
+        copy(&broker, &lifecycle, known_topics(&lookup).await).await;
+        while !lifecycle.waiting().is_empty() {
+            tokio::time::sleep(LOOK).await;
         }
-        tokio::time::sleep(LOOK).await;
+    };
+    let mut phases = lifecycle.phases();
+    let how = tokio::select! {
+        () = waiting => "every channel has a consumer",
+        () = tokio::time::sleep(limit) => "no more time",
+        _ = phases.wait_for(|phase| *phase != Phase::Joining) => "ended by a request",
+    };
+    tracing::info!("JOIN: done - {how}");
+    lifecycle.end_joining(broker.engine.clock.unix_nanos() / 1_000_000);
+}
+
+/// What the nsqlookupds know, as soon as one of them answers; the others have a while to be asked with it.
+async fn known_topics(lookup: &Lookup) -> Vec<TopicName> {
+    let all = async {
+        while !lookup.all_identified() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(LOOKUP_LIMIT, all).await.is_err() {
+        tracing::warn!("JOIN: not every nsqlookupd is connected");
     }
-    if lifecycle.end_joining(now_ms()) {
-        tracing::info!("JOIN: done");
+    loop {
+        if let Some(names) = lookup.ask_for_topics().await {
+            return names;
+        }
+        tokio::time::sleep(LOOK * 10).await;
     }
 }
 
@@ -49,5 +62,6 @@ async fn copy(broker: &Arc<Broker>, lifecycle: &Lifecycle, names: Vec<TopicName>
             Err(e) => tracing::error!("JOIN: failed to create topic({name}) - {e}"),
         }
     }
+    tracing::info!("JOIN: copied {topics} topics with {} channels", channels.len());
     lifecycle.created(topics, channels);
 }
