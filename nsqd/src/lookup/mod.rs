@@ -79,6 +79,7 @@ impl Lookup {
                 let wanted = || lookup.wanted();
                 tokio::select! {
                     () = running.run(&lookup.identity, wanted, changes) => {}
+                    () = running.removed() => {}
                     () = tasks.stopping() => {}
                 }
             });

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// Bound of the connect, of each write and of each answer.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -43,25 +44,33 @@ impl Peer {
             .filter(|info| !info.broadcast_address.is_empty())
     }
 
-    /// Ends the task that runs it.
+    /// Ends the task that runs it, whatever that is waiting for.
     pub(super) fn remove(&self) {
         self.removed.send_replace(true);
     }
 
-    /// Keeps it informed until it is removed. `wanted` tells what exists, `changes` when that changed. There is no reconnect
-    /// timer: the next sign of life or change connects again, and tells everything first.
+    /// Resolves when it was removed.
+    pub(super) async fn removed(&self) {
+        let mut removed = self.removed.subscribe();
+        // The sender lives in `self`, so this cannot fail.
+        let _ = removed.wait_for(|gone| *gone).await;
+    }
+
+    /// Keeps it informed; dropped when it is removed. `wanted` tells what exists, `changes` when that changed. There is no
+    /// reconnect timer: the next sign of life or change connects again, and tells everything first.
     pub(super) async fn run(
         &self,
         identity: &PeerInfo,
         wanted: impl Fn() -> Wanted,
         mut changes: watch::Receiver<u64>,
     ) {
-        let mut removed = self.removed.subscribe();
         let mut link = self.connect(identity, &wanted, &mut changes).await;
+        // Not from one change to the next: changes that need no command must not put off the sign of life.
+        let mut pings = tokio::time::interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let ping = tokio::select! {
-                _ = removed.wait_for(|gone| *gone) => break,
-                () = tokio::time::sleep(PING_INTERVAL) => true,
+                _ = pings.tick() => true,
                 changed = changes.changed() => {
                     if changed.is_err() {
                         break;

@@ -2,7 +2,7 @@
 
 use nsq_protocol::v1::encode_registration;
 use nsq_protocol::{ChannelName, TopicName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that consumers may look for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,20 +38,17 @@ pub struct Registrar {
 impl Registrar {
     /// The commands of a fresh connection: a topic by itself only when it has no channel, which implies it.
     pub fn announce_all(&mut self, wanted: Wanted) -> Vec<Vec<u8>> {
-        let has_channel = |topic: &TopicName| {
-            wanted
-                .keys()
-                .any(|r| matches!(r, Registration::Channel(t, _) if t == topic))
+        let channel_of = |r: &Registration| match r {
+            Registration::Channel(topic, _) => Some(topic.clone()),
+            Registration::Topic(_) => None,
         };
-        let mut with_channels: Vec<_> = Vec::new();
-        for registration in wanted.keys() {
-            match registration {
-                Registration::Topic(topic) if has_channel(topic) => {}
-                other => with_channels.push(other.line("REGISTER")),
-            }
-        }
+        let with_channel: BTreeSet<TopicName> = wanted.keys().filter_map(channel_of).collect();
+        let implied =
+            |r: &&Registration| matches!(r, Registration::Topic(topic) if with_channel.contains(topic));
+        let lines = wanted.keys().filter(|r| !implied(r));
+        let lines = lines.map(|r| r.line("REGISTER")).collect();
         self.announced = wanted;
-        with_channels
+        lines
     }
 
     /// The commands that make what is announced what is wanted: what went is taken back, channels before their topics, then
@@ -76,7 +73,6 @@ mod tests {
     use super::*;
     use nsq_protocol::v1::{Command, Params, parse_line};
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
 
     fn topic(t: u8) -> TopicName {
         format!("t{t}").parse().unwrap()
