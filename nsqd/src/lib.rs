@@ -86,7 +86,6 @@ async fn bind(address: &str) -> Result<Listener, String> {
 impl Bound {
     async fn new(options: &Options) -> Result<Self, String> {
         let tcp = bind(&options.tcp_address).await?;
-        tracing::info!("TCP: listening on {tcp}");
         if options.http_address.is_empty() {
             return Ok(Self { tcp, http: None });
         }
@@ -197,7 +196,7 @@ fn begin_join(broker: &Arc<Broker>, lookup: &Arc<Lookup>, lifecycle: &Arc<Lifecy
     let deadline = now_ms.saturating_add(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
     lifecycle.begin_joining(deadline, now_ms);
     let tasks = broker.engine.tasks.clone();
-    let joining = join::join(broker.clone(), lookup.clone(), lifecycle.clone(), deadline);
+    let joining = join::join(broker.clone(), lookup.clone(), lifecycle.clone(), timeout);
     broker.engine.tasks.spawn(async move {
         tokio::select! {
             () = joining => {}
@@ -210,6 +209,8 @@ fn begin_join(broker: &Arc<Broker>, lookup: &Arc<Lookup>, lifecycle: &Arc<Lifecy
 fn serve(bound: Bound, state: http::State, failed: mpsc::Sender<String>) {
     let broker = state.broker.clone();
     let tasks = broker.engine.tasks.clone();
+    // Clients were let in by the system since the bind; from here on they are served.
+    tracing::info!("TCP: listening on {}", bound.tcp);
     if let Some(listener) = bound.http {
         let serving = nsq_service::http::serve(
             listener,
