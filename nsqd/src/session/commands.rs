@@ -153,10 +153,7 @@ impl Context<'_> {
         let ms = parse_digits(raw).ok_or_else(|| unparsed("DPUB could not parse timeout ", raw))?;
         let max = u64::try_from(self.options.max_req_timeout.as_millis()).unwrap_or(u64::MAX);
         if ms > max {
-            return Err(invalid(format!(
-                "DPUB timeout {} out of range 0-{max}",
-                ms.cast_signed()
-            )));
+            return Err(invalid(format!("DPUB timeout {ms} out of range 0-{max}")));
         }
         Ok(Action::Publish(
             Verb::PublishDeferred,
@@ -290,6 +287,11 @@ mod tests {
                 Init,
                 "DPUB t 3600001",
                 "E_INVALID DPUB timeout 3600001 out of range 0-3600000",
+            ),
+            (
+                Init,
+                "DPUB t 18446744073709551615",
+                "E_INVALID DPUB timeout 18446744073709551615 out of range 0-3600000",
             ),
             (
                 Init,
