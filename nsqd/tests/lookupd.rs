@@ -1,7 +1,8 @@
 //! What nsqd tells its nsqlookupds and asks of them: cases 255 to 265 of the nsqd specification.
 #![allow(
     clippy::disallowed_methods,
-    reason = "the time of another process is measured from outside"
+    clippy::unwrap_used,
+    reason = "a test; the time of another process is measured from outside"
 )]
 
 use nsq_testkit::{Answer, BOUND, Daemon, FakeLookupd, Launch, Seen, eventually, nsqd_binary, ours_only};
@@ -220,4 +221,17 @@ fn nd_265_a_port_to_announce() {
     let json: serde_json::Value = serde_json::from_str(&identified(&fake)[0]).unwrap();
     assert_eq!(json["tcp_port"], 1234);
     assert_eq!(daemon.get("/info").json()["tcp_port"], daemon.tcp().port());
+}
+
+#[test]
+fn a_joining_node_asks_until_an_nsqlookupd_answers() {
+    let fake = FakeLookupd::start();
+    fake.set_channels(500, "no");
+    let daemon = launch(&fake).flag("--join-timeout=5m").start();
+    let asked = Seen::Http("GET /topics".into());
+    fake.expect_count(2, |seen| *seen == asked);
+    assert_eq!(daemon.get("/ready").status, 503);
+    fake.set_channels(200, r#"{"topics":[]}"#);
+    daemon.expect_log("JOIN: done - every channel has a consumer");
+    daemon.get("/ready").expect(200, "OK");
 }

@@ -1,7 +1,8 @@
 //! The program around the engine: cases 205, 206 and 247 to 254 of the nsqd specification.
 #![allow(
     clippy::disallowed_methods,
-    reason = "what another process left behind is looked at with the real files"
+    clippy::unwrap_used,
+    reason = "a test; what another process left behind is looked at with the real files"
 )]
 
 use nsq_testkit::{Daemon, Ended, Launch, nsqd_binary, ours_only, run_to_end};
