@@ -12,7 +12,7 @@ use nsq_http_api::nsqd::{Info, Stats};
 use nsq_service::http::{Method, encode_component};
 
 use crate::api::LogLevel;
-use crate::plan::{Address, Facts, NodeRequest};
+use crate::plan::{Address, Facts, NO_READY, NodeRequest};
 
 /// Why a daemon did not do what was asked: text for people.
 pub type Failure = String;
@@ -96,9 +96,7 @@ impl Daemons for HttpDaemons {
     async fn ready(&self, at: &str, path: &str) -> Result<(), Failure> {
         let answer = self.client.send(Method::GET, at, path, Vec::new().into()).await;
         answer.map(drop).map_err(|error| match error.cause {
-            Cause::Status { status: 404, .. } if path == "/ready" => {
-                "does not answer /ready; set flavor: Upstream".to_owned()
-            }
+            Cause::Status { status: 404, .. } if path == "/ready" => NO_READY.to_owned(),
             Cause::Status { message, .. } => message,
             Cause::Connect(_) => "starting".to_owned(),
             cause => cause.to_string(),

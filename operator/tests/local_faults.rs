@@ -37,6 +37,30 @@ fn op_198_killed_child_is_restarted() {
     local.stop();
 }
 
+/// A port that somebody takes while its daemon is away: the daemon cannot bind, gets other ports, and all goes on.
+#[test]
+fn a_port_lost_while_a_child_is_away_is_replaced() {
+    let mut local = Local::running(&manifest(1, 1, ""));
+    let lost = local.port("nsqd-0", "http");
+    let before = local.pid("nsqd-0");
+    kill(before);
+    // within the pause of a second before it is started again
+    let mut taken = None;
+    eventually(PATIENCE, || {
+        taken = std::net::TcpListener::bind(("127.0.0.1", lost)).ok();
+        taken.is_some()
+    });
+    eventually(PATIENCE, || local.port("nsqd-0", "http") != lost);
+    local.await_status("ready on another port", |status| {
+        status["phase"] == "Running" && status["nsqd"]["readyText"] == "1/1"
+    });
+    assert_eq!(
+        local.http("nsqd-0", "GET", "/ping", "").unwrap(),
+        (200, "OK".to_owned())
+    );
+    local.stop();
+}
+
 /// OP-198, second part: a child that cannot start is called a loop with its last lines, and the others run.
 #[test]
 fn op_198_child_that_cannot_start() {

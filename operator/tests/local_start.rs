@@ -129,6 +129,8 @@ fn op_194_manifest_save_and_ephemeral() {
     assert!(second == 4250 || TcpListener::bind(("127.0.0.1", 4250)).is_err() || first != 4150);
     assert_eq!(text(&local.data().join(".gitignore")), "*\n");
     local.stop();
+    // its turn ends with it
+    drop(local);
 
     let home = tempfile::tempdir().unwrap();
     let saved = home.path().join("own.yaml");
@@ -329,7 +331,8 @@ fn what_keeps_it_from_starting() {
     assert_eq!(foreign.stderr, expected);
 }
 
-/// `/sd` names every daemon for Prometheus, `/metrics` tells the state of the cluster; SIGTERM ends it cleanly too.
+/// `/sd` names every daemon for Prometheus, `/metrics` tells the state of the cluster, `--logs` shows the daemons' logs;
+/// SIGTERM ends it cleanly too.
 #[test]
 fn own_endpoints() {
     let port = TcpListener::bind(("127.0.0.1", 0))
@@ -337,10 +340,8 @@ fn own_endpoints() {
         .local_addr()
         .unwrap()
         .port();
-    let mut local = Local::start(
-        &manifest(1, 1, ""),
-        &["--http-address", &format!("127.0.0.1:{port}")],
-    );
+    let flags = ["--logs", "--http-address", &format!("127.0.0.1:{port}")];
+    let mut local = Local::start(&manifest(1, 1, ""), &flags);
     local.await_phase("Running");
     let metrics = || {
         request(port, "GET", "/metrics", "")
@@ -356,6 +357,7 @@ fn own_endpoints() {
         targets.contains(&nsqd) && targets.contains("\"nsq_component\":\"nsqlookupd\""),
         "{targets}"
     );
+    local.await_said("nsqd-0 | ");
     let pids = local.pids();
     assert_eq!(pids.len(), 3, "{pids:?}");
     local.signal(Signal::TERM);

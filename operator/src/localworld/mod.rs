@@ -180,17 +180,17 @@ enum Next {
 impl Local {
     async fn run(&mut self) -> u8 {
         loop {
+            let mut hung_up = false;
             let passed = tokio::select! {
                 passed = pass(&mut self.world) => Some(passed),
-                signal = stop_signal(&mut self.signals) => {
-                    debug_assert!(signal != Signal::Hangup, "a hangup is no reason to stop");
-                    None
-                }
+                () = stop_signal(&mut self.signals, &mut hung_up) => None,
             };
             let Some((plan, applied)) = passed else { break };
             self.show(&plan);
+            let changed = hung_up && self.reread();
             let pause = match applied {
                 Applied::ObserveAnew => Duration::ZERO,
+                Applied::Done if changed => Duration::ZERO,
                 Applied::Done => self.pause(&plan),
             };
             if let Next::Stop = self.wait(pause).await {
@@ -325,12 +325,9 @@ impl Local {
     }
 }
 
-/// The next signal that ends `local`. A hangup during a pass is left to the regular reading of the manifest.
-async fn stop_signal(signals: &mut Signals) -> Signal {
-    loop {
-        let signal = signals.next().await;
-        if signal != Signal::Hangup {
-            return signal;
-        }
+/// Waits for the signal that ends `local`. A hangup that comes meanwhile is noted.
+async fn stop_signal(signals: &mut Signals, hung_up: &mut bool) {
+    while signals.next().await == Signal::Hangup {
+        *hung_up = true;
     }
 }

@@ -40,6 +40,8 @@ impl<D: Daemons + 'static> LocalWorld<D> {
         Observed {
             now,
             cluster: self.declared.cluster.clone(),
+            // an invalid manifest never gets this far: the last good one stays in force
+            invalid: Vec::new(),
             default_image: DEFAULT_IMAGE.to_owned(),
             told: self.state().nodes,
             nodes: self.nodes(&mut answers, &wanted),

@@ -44,6 +44,8 @@ use drain::Drain;
 use registries::Registries;
 use rollout::Rollout;
 
+/// What a node says, through its world, that has no `/ready` and should have one.
+pub const NO_READY: &str = "does not answer /ready";
 /// Wait of a cluster in which nothing goes on.
 const STEADY: Duration = Duration::from_secs(300);
 /// Wait while nodes are made, emptied or replaced.
@@ -97,14 +99,19 @@ pub fn plan(observed: &Observed) -> Plan {
     };
     let status = status::plan(&mut draft, &parts, &shape, lines);
     let wake_after = wake_after(&draft, &parts, &shape);
-    let paused = spec.mode == Mode::Paused;
+    let invalid = !observed.invalid.is_empty();
+    let frozen = spec.mode == Mode::Paused || invalid;
     Plan {
-        shape: (!paused).then_some(shape),
-        node_actions: if paused { Vec::new() } else { draft.actions },
+        shape: (!frozen).then_some(shape),
+        node_actions: if frozen { Vec::new() } else { draft.actions },
         status,
         topic_statuses: members.topics,
         channel_statuses: members.channels,
-        events: if paused { Vec::new() } else { draft.events },
+        events: if frozen {
+            status::invalid_event(observed)
+        } else {
+            draft.events
+        },
         wake_after,
         memory: draft.memory,
     }

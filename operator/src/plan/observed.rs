@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use nsq_http_api::lifecycle::Lifecycle;
 use nsq_http_api::nsqd::{Info, Stats};
 
-use crate::api::{NsqChannel, NsqCluster, NsqTopic};
+use crate::api::{NsqChannel, NsqCluster, NsqTopic, Violation};
 
 /// Everything one pass decides from.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Observed {
     pub now: Timestamp,
     /// The cluster with its status as it was last written; the status is the memory of long operations.
     pub cluster: NsqCluster,
+    /// Rules the spec breaks, as [`validate`](crate::api::validate) says; with any, nothing is done.
+    pub invalid: Vec<Violation>,
     /// Image of clusters that name none and never had one.
     pub default_image: String,
     /// Number of nodes the world was last told to run; none before the first time.

@@ -11,7 +11,7 @@ use super::observed::{Life, Node, Observed};
 use super::{Parts, registries};
 use crate::api::{
     AdminStatus, Condition, ConditionStatus, ConditionType, Endpoints, Flavor, LookupdStatus, Mode,
-    NsqClusterStatus, NsqdStatus, Phase, Reason, StorageStatus, Time,
+    NsqClusterStatus, NsqdStatus, Phase, Reason, StorageStatus, Time, Violation,
 };
 
 /// Characters of the message.
@@ -51,7 +51,7 @@ pub(super) fn plan(
     if facts.all_ready {
         draft.memory.was_ready = true;
     }
-    let paused = observed.cluster.spec.mode == Mode::Paused;
+    let paused = observed.cluster.spec.mode == Mode::Paused || !observed.invalid.is_empty();
     NsqClusterStatus {
         observed_generation: observed.cluster.metadata.generation,
         phase: Some(phase),
@@ -93,6 +93,23 @@ pub(super) fn plan(
         plan: changes,
         conditions,
     }
+}
+
+/// The only thing that is told about a cluster that nothing is done to.
+pub(super) fn invalid_event(observed: &Observed) -> Vec<Event> {
+    let before = observed.cluster.status.as_ref();
+    let known = before.and_then(|status| status.condition(ConditionType::Stalled));
+    let first = observed.invalid.first();
+    let is_new = |first: &&Violation| known.is_none_or(|known| known.message != conditions::violation(first));
+    first
+        .filter(is_new)
+        .map(|first| Event {
+            warning: true,
+            reason: EventReason::InvalidSpec,
+            note: conditions::violation(first),
+        })
+        .into_iter()
+        .collect()
 }
 
 /// Events that follow from counts alone.

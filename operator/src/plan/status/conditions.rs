@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{condition, incomplete};
-use crate::api::{Condition, ConditionStatus, ConditionType, Mode, NsqClusterStatus, Reason, StorageType};
+use crate::api::{
+    Condition, ConditionStatus, ConditionType, Mode, NsqClusterStatus, Reason, StorageType, Violation,
+};
+use crate::plan::NO_READY;
 use crate::plan::action::Shape;
 use crate::plan::draft::{Draft, missing_in};
 use crate::plan::observed::{Node, since};
@@ -133,7 +136,7 @@ pub(super) fn all(
     facts: &Gathered,
     before: &NsqClusterStatus,
 ) -> Vec<Condition> {
-    let stalled = stalled(parts);
+    let stalled = stalled(draft, parts);
     let ready = ready(draft, parts, facts, stalled.as_ref());
     let is_ready = ready.0 == ConditionStatus::True;
     let verdicts = [
@@ -170,7 +173,22 @@ pub(super) fn all(
         .collect()
 }
 
-fn stalled(parts: &Parts) -> Option<(Reason, String)> {
+/// A broken rule as people read it.
+pub(in crate::plan) fn violation(violation: &Violation) -> String {
+    format!("{}: {}", violation.path, violation.message)
+}
+
+fn stalled(draft: &Draft<'_>, parts: &Parts) -> Option<(Reason, String)> {
+    if let Some(first) = draft.observed.invalid.first() {
+        return Some((Reason::InvalidSpec, violation(first)));
+    }
+    let lacks_ready = draft.active().any(|node| node.life.why().contains(NO_READY));
+    if lacks_ready {
+        return Some((
+            Reason::CapabilityMissing,
+            format!("image {NO_READY}; set flavor: Upstream"),
+        ));
+    }
     parts
         .drain
         .stalled

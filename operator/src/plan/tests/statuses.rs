@@ -1,0 +1,200 @@
+//! Phases, messages, conditions: operator spec 3 and 12.1.
+
+use super::*;
+use crate::api::{ConditionStatus, ConditionType, Phase as ClusterPhase, Reason};
+use crate::plan::tests::model::tick;
+use serde_json::json;
+
+/// What a client that knows only generation, Ready, Reconciling and Stalled makes of a status.
+fn verdict(plan: &Plan) -> &'static str {
+    let is = |kind| plan.status.is_true(kind);
+    assert!(!(is(ConditionType::Ready) && is(ConditionType::Stalled)));
+    match (
+        is(ConditionType::Stalled),
+        is(ConditionType::Reconciling),
+        is(ConditionType::Ready),
+    ) {
+        (true, _, _) => "failed",
+        (_, true, _) => "in progress",
+        (_, _, true) => "current",
+        _ => "unknown",
+    }
+}
+
+fn check(plan: &Plan, phase: ClusterPhase, message: &str, seen: &str) {
+    assert_eq!(plan.status.phase, Some(phase));
+    assert_eq!(plan.status.message, message);
+    assert_eq!(verdict(plan), seen);
+    for condition in &plan.status.conditions {
+        assert!(
+            condition.reason.is_listed(condition.kind, condition.status),
+            "{condition:?}"
+        );
+    }
+    let kinds: Vec<ConditionType> = plan
+        .status
+        .conditions
+        .iter()
+        .map(|condition| condition.kind)
+        .collect();
+    assert_eq!(kinds, ConditionType::ALL);
+}
+
+#[test]
+fn running() {
+    let plan = pass(&mut world(json!({}), 3));
+    check(&plan, ClusterPhase::Running, "", "current");
+    assert_eq!(plan.status.nsqd.as_ref().unwrap().ready_text, "3/3");
+    assert_eq!(plan.status.extensions, ["lifecycle", "ready"]);
+    assert_eq!(plan.status.version.as_deref(), Some("1.3.0"));
+    assert!(plan.node_actions.is_empty() && plan.events.is_empty());
+    assert_eq!(plan.wake_after, std::time::Duration::from_secs(300));
+}
+
+#[test]
+fn creating_scaling_up_and_degraded() {
+    let mut observed = world(json!({}), 3);
+    observed.memory.was_ready = false;
+    for ordinal in [1, 2] {
+        observed.nodes[ordinal].life = Life::Waiting("ContainerCreating".to_owned());
+        observed.nodes[ordinal].facts = Err("not running".to_owned());
+    }
+    let plan = pass(&mut observed);
+    check(
+        &plan,
+        ClusterPhase::Creating,
+        "waiting for nsqd-1, nsqd-2: ContainerCreating",
+        "in progress",
+    );
+
+    let mut observed = world(json!({"nsqd": {"replicas": 4}}), 4);
+    let text = "NOT READY - joining: 2 channels without consumers, 61s left";
+    observed.nodes[3].life = Life::NotReady(text.to_owned());
+    let plan = pass(&mut observed);
+    let message = "nsqd-3 joining: 2 channels without consumers, 61s left";
+    check(&plan, ClusterPhase::ScalingUp, message, "in progress");
+
+    let mut observed = world(json!({}), 3);
+    observed.nodes[1].life = Life::Waiting("CrashLoopBackOff (exit 1)".to_owned());
+    let plan = pass(&mut observed);
+    check(
+        &plan,
+        ClusterPhase::Degraded,
+        "nsqd-1 not ready: CrashLoopBackOff (exit 1)",
+        "unknown",
+    );
+    assert_eq!(reasons(&plan), [EventReason::NsqdCrashLooping]);
+    assert!(pass(&mut observed).events.is_empty(), "told once");
+}
+
+#[test]
+fn nothing_available() {
+    let mut observed = world(json!({}), 3);
+    for node in &mut observed.nodes {
+        node.life = Life::NotReady("NOK - disk full".to_owned());
+    }
+    let available = |plan: &Plan| plan.status.condition(ConditionType::Available).unwrap().reason;
+    assert_eq!(available(&pass(&mut observed)), Reason::NoNsqd);
+    let mut observed = world(json!({}), 3);
+    for lookupd in &mut observed.lookupds {
+        lookupd.registered = Err("refused".to_owned());
+    }
+    assert_eq!(available(&pass(&mut observed)), Reason::NoLookupd);
+}
+
+#[test]
+fn an_incomplete_registry_is_reported_after_half_a_minute() {
+    let mut observed = world(json!({}), 3);
+    observed.lookupds[1].registered = Ok(Vec::new());
+    let consistent = |plan: &Plan| {
+        plan.status
+            .condition(ConditionType::RegistryConsistent)
+            .unwrap()
+            .reason
+    };
+    assert_eq!(consistent(&pass(&mut observed)), Reason::AllRegistered);
+    tick(&mut observed, 30);
+    let plan = pass(&mut observed);
+    assert_eq!(consistent(&plan), Reason::MissingRegistrations);
+    assert_eq!(
+        plan.status.message,
+        "nsqlookupd-1 does not know c-nsqd-0, c-nsqd-1, c-nsqd-2"
+    );
+}
+
+#[test]
+fn a_wrong_address_is_told_with_both_names() {
+    let mut observed = world(json!({}), 1);
+    observed.cluster.spec.nsqd.replicas = 1;
+    facts(&mut observed, 0).info.broadcast_address = "elsewhere".to_owned();
+    let plan = pass(&mut observed);
+    let condition = plan.status.condition(ConditionType::RegistryConsistent).unwrap();
+    assert_eq!(condition.reason, Reason::WrongBroadcastAddress);
+    assert_eq!(condition.message, "c-nsqd-0 announces elsewhere instead of n0");
+}
+
+#[test]
+fn a_silent_node_flips_a_condition_after_three_passes() {
+    let mut observed = world(json!({}), 3);
+    observed.nodes[1].facts = Err("timeout".to_owned());
+    let status = |plan: &Plan| {
+        plan.status
+            .condition(ConditionType::RegistryConsistent)
+            .unwrap()
+            .status
+    };
+    assert_eq!(status(&pass(&mut observed)), ConditionStatus::True);
+    pass(&mut observed);
+    assert_eq!(status(&pass(&mut observed)), ConditionStatus::Unknown);
+}
+
+#[test]
+fn transition_times_change_with_the_status_only() {
+    let mut observed = world(json!({}), 3);
+    pass(&mut observed);
+    tick(&mut observed, 100);
+    let plan = pass(&mut observed);
+    assert!(
+        plan.status
+            .conditions
+            .iter()
+            .all(|condition| condition.last_transition_time.0 == at(0))
+    );
+    observed.nodes[0].life = Life::NotReady("NOK".to_owned());
+    let plan = pass(&mut observed);
+    let ready = plan.status.condition(ConditionType::Ready).unwrap();
+    assert_eq!(
+        (ready.status, ready.last_transition_time.0),
+        (ConditionStatus::False, at(100))
+    );
+}
+
+#[test]
+fn no_nodes_wanted_is_ready_and_not_available() {
+    let plan = pass(&mut world(json!({"nsqd": {"replicas": 0}}), 0));
+    assert!(plan.status.is_true(ConditionType::Ready));
+    assert!(!plan.status.is_true(ConditionType::Available));
+}
+
+#[test]
+fn an_invalid_spec_changes_the_status_only() {
+    let mut observed = world(json!({"nsqd": {"replicas": 9}}), 3);
+    observed.invalid = vec![crate::api::Violation {
+        path: "spec.nsqd.drain.settle".to_owned(),
+        message: "drain.settle must be between 1s and 10m".to_owned(),
+    }];
+    let plan = pass(&mut observed);
+    let message = "InvalidSpec: spec.nsqd.drain.settle: drain.settle must be between 1s and 10m";
+    check(&plan, ClusterPhase::Stalled, message, "failed");
+    assert!(plan.shape.is_none() && plan.node_actions.is_empty());
+    assert_eq!(reasons(&plan), [EventReason::InvalidSpec]);
+    assert!(pass(&mut observed).events.is_empty(), "told once");
+}
+
+#[test]
+fn a_native_image_without_ready_is_called_by_its_name() {
+    let mut observed = world(json!({}), 3);
+    observed.nodes[0].life = Life::NotReady(NO_READY.to_owned());
+    let message = "CapabilityMissing: image does not answer /ready; set flavor: Upstream";
+    check(&pass(&mut observed), ClusterPhase::Stalled, message, "failed");
+}
