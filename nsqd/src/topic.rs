@@ -427,7 +427,8 @@ impl QueueOwner for Topic {
         self.catch_up_if_needed(&mut self.state.lock(), effects);
     }
 
-    fn spill_failed(&self, n: usize) {
+    fn spill_failed(&self, n: usize) -> bool {
         self.inside.fetch_sub(n as i64, Relaxed);
+        true
     }
 }

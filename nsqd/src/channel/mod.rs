@@ -153,8 +153,11 @@ impl Channel {
     /// Takes a run from the topic.
     pub fn publish(&self, run: Run, effects: &mut Effects) {
         let count = run.len();
-        self.counters.messages.fetch_add(count as u64, Relaxed);
         let mut state = self.state.lock();
+        if state.exiting {
+            return;
+        }
+        self.counters.messages.fetch_add(count as u64, Relaxed);
         state.gauges.inside.fetch_add(signed(count), Relaxed);
         if run.delay() > 0 {
             state.gauges.deferred.fetch_add(signed(count), Relaxed);
@@ -499,8 +502,10 @@ impl QueueOwner for Channel {
         self.ask_for_service(&state, effects);
     }
 
-    fn spill_failed(&self, n: usize) {
-        self.state.lock().gauges.inside.fetch_sub(signed(n), Relaxed);
+    fn spill_failed(&self, n: usize) -> bool {
+        let state = self.state.lock();
+        state.gauges.inside.fetch_sub(signed(n), Relaxed);
+        !state.exiting
     }
 }
 

@@ -29,8 +29,9 @@ pub trait QueueOwner: Send + Sync {
     fn read_ahead(&self, run: Run, effects: &mut Effects);
     /// Hears that the files have grown by a run that was spilled.
     fn spilled(&self, effects: &mut Effects);
-    /// Hears that `n` messages of a spill could not be written and are not in the queue.
-    fn spill_failed(&self, n: usize);
+    /// Hears that `n` messages of a spill could not be written and are not in the queue. Whether that is a failure:
+    /// a channel that is being deleted has no use for them.
+    fn spill_failed(&self, n: usize) -> bool;
 }
 
 /// The files of one queue and what is to be done with them.

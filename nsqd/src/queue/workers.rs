@@ -211,18 +211,20 @@ impl Shared {
         backlog
             .slow
             .store(self.timers.now().saturating_sub(started) > SLOW_WRITE_NS, Relaxed);
-        self.health.report(&written);
         if let Err(e) = &written {
+            if !owner.spill_failed(run.len()) {
+                return Ok(());
+            }
             tracing::error!("DISKQUEUE({}): failed to write - {e}", backlog.name());
-            owner.spill_failed(run.len());
-            return written;
         }
+        self.health.report(&written);
+        written?;
         if files.unsynced() >= self.rules.every {
             backlog.sync_requested.store(true, Relaxed);
         }
         drop(files);
         self.arm_sync(owner, backlog);
-        written
+        Ok(())
     }
 
     fn arm_sync(&self, owner: &Arc<dyn QueueOwner>, backlog: &Backlog) {

@@ -50,6 +50,9 @@ const TURNS_IN_A_ROW: u32 = 16;
 /// How long the last frame of a connection may take.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
+/// When a connection without any deadline looks at itself.
+const FAR_AWAY: Duration = Duration::from_secs(3600);
+
 /// Why a connection ends.
 #[derive(Debug)]
 pub enum Stop {
@@ -169,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 stalled_since: None,
                 armed_at: u64::MAX,
             },
-            timer: Box::pin(tokio::time::sleep(Duration::from_secs(3600))),
+            timer: Box::pin(tokio::time::sleep(FAR_AWAY)),
         }
     }
 
@@ -292,8 +295,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn arm_timer(&mut self) {
-        let Some(due) = self.next_deadline() else { return };
         let now = self.now();
+        // Without a deadline it still has to be moved: a timer that has rung would ring at every look.
+        let due = self.next_deadline().unwrap_or_else(|| after(now, FAR_AWAY));
         // A timer that rings too early only looks again; it is moved back when it rings, not at every command.
         if due < self.times.armed_at || self.times.armed_at <= now {
             self.times.armed_at = due;

@@ -4,6 +4,7 @@ use super::*;
 use crate::block::Run;
 use crate::client::Identity;
 use nsq_service::clock::ManualClock;
+use nsq_service::tasks::Tasks;
 use nsq_storage::MemoryDisk;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

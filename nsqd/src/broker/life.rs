@@ -1,0 +1,283 @@
+//! The beginning and the end of a broker, and the metadata in between.
+
+use super::Broker;
+use crate::block::Run;
+use crate::channel::Channel;
+use crate::effects::Effects;
+use crate::engine::Engine;
+use crate::health::Health;
+use crate::message_id::{IdFactory, tick_of};
+use crate::metadata::{self, Metadata, TopicEntry};
+use crate::options::Options;
+use crate::queue::workers::SyncRules;
+use crate::queue::{Backlog, MessageQueue};
+use crate::timers::Timer;
+use crate::topic::Topic;
+use nsq_protocol::message::HEADER_BYTES;
+use nsq_protocol::{ChannelName, TopicName};
+use nsq_service::clock::Clock;
+use nsq_service::tasks::Tasks;
+use nsq_storage::{Disk, QueueOptions, os_text};
+use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// A burst of changes is one write of the metadata.
+const METADATA_DELAY: Duration = Duration::from_millis(100);
+/// Ticks that a previous run may have borrowed for ids, and one.
+const RESTART_TICKS: u64 = 65;
+
+impl Broker {
+    /// Opens the data path, whose lock the caller holds: reads the metadata, creates and starts what it names.
+    ///
+    /// # Errors
+    /// The text of the start-up failure.
+    pub async fn open(
+        options: Options,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+    ) -> Result<Arc<Self>, String> {
+        let health = Arc::new(Health::default());
+        let timeout = u64::try_from(options.sync_timeout.as_nanos()).unwrap_or(u64::MAX);
+        let rules = SyncRules {
+            every: options.sync_every.max(1),
+            timeout,
+        };
+        let engine = Engine::start(clock.clone(), tasks, health.clone(), rules)
+            .map_err(|e| format!("failed to start disk workers - {e}"))?;
+        let (known, fresh) = Self::load(disk.as_ref(), &options.data_path.join(metadata::FILE_NAME))?;
+        let now = tick_of(clock.unix_nanos());
+        let broker = Arc::new(Self {
+            first_tick: if fresh { now } else { now + RESTART_TICKS },
+            options,
+            engine,
+            health,
+            draining: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
+            disk,
+            topics: RwLock::default(),
+            changes: watch::Sender::new(0),
+            metadata_changed: Notify::new(),
+            metadata_writer: tokio::sync::Mutex::default(),
+            source: OnceLock::new(),
+            clients: Mutex::default(),
+            next_number: AtomicU64::new(1),
+        });
+        broker
+            .restore(known)
+            .await
+            .map_err(|e| format!("failed to open a queue - {}", os_text(&e)))?;
+        broker
+            .save_metadata()
+            .await
+            .map_err(|e| format!("failed to persist metadata - {}", os_text(&e)))?;
+        let saving = broker.clone();
+        broker
+            .engine
+            .tasks
+            .spawn(async move { saving.keep_metadata().await });
+        Ok(broker)
+    }
+
+    fn load(disk: &dyn Disk, path: &std::path::Path) -> Result<(Metadata, bool), String> {
+        let json = match disk.read_file(path, metadata::MAX_BYTES) {
+            Ok(json) => json,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Metadata::default(), true)),
+            Err(e) => {
+                return Err(format!(
+                    "failed to load metadata - failed to read metadata from {} - {}",
+                    path.display(),
+                    os_text(&e)
+                ));
+            }
+        };
+        let (known, skipped) = Metadata::parse(&json).map_err(|e| {
+            format!(
+                "failed to load metadata - failed to parse metadata in {} - {e}",
+                path.display()
+            )
+        })?;
+        for entry in skipped {
+            tracing::warn!("{entry}");
+        }
+        Ok((known, false))
+    }
+
+    async fn restore(&self, known: Metadata) -> io::Result<()> {
+        let mut effects = Effects::default();
+        for entry in known.topics {
+            let topic = self.make_topic(&entry.name)?;
+            topic.set_paused(entry.paused, &mut effects);
+            for (name, paused) in entry.channels {
+                let made =
+                    topic.get_or_add_channel(&name, || self.make_channel(&topic, &name), &mut effects)?;
+                if let Some((channel, _)) = made {
+                    channel.set_paused(paused, &mut effects);
+                }
+            }
+            topic.start(&mut effects);
+            self.topics.write().insert(entry.name, topic);
+        }
+        effects.settle(&self.engine).await
+    }
+
+    fn queue(&self, name: &str, ephemeral: bool) -> io::Result<MessageQueue> {
+        let memory = self.options.mem_queue_size;
+        if ephemeral {
+            return Ok(MessageQueue::new(memory, None));
+        }
+        let largest = u32::try_from(self.options.max_msg_size).unwrap_or(u32::MAX - 64);
+        let header = u32::try_from(HEADER_BYTES).unwrap_or(0);
+        let options = QueueOptions {
+            max_bytes_per_file: self.options.max_bytes_per_file,
+            max_record: largest.saturating_add(header),
+            // No publish is without a body.
+            min_record: header + 1,
+            // The workers count and sync, so that no connection waits for one.
+            sync_every: u64::MAX,
+        };
+        let files = Backlog::open(
+            self.disk.clone(),
+            &self.options.data_path,
+            name.to_owned(),
+            options,
+        )?;
+        Ok(MessageQueue::new(memory, Some(files)))
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.next_number.fetch_add(1, Relaxed)
+    }
+
+    pub(super) fn make_topic(&self, name: &TopicName) -> io::Result<Arc<Topic>> {
+        let queue = self.queue(name.as_str(), name.is_ephemeral())?;
+        let ids = IdFactory::new(self.options.node_id, self.first_tick);
+        Ok(Topic::new(name.clone(), self.number(), queue, ids))
+    }
+
+    pub(super) fn make_channel(&self, topic: &Topic, name: &ChannelName) -> io::Result<Arc<Channel>> {
+        let ephemeral = name.is_ephemeral() || topic.is_ephemeral();
+        let queue = self.queue(&format!("{}:{name}", topic.name()), ephemeral)?;
+        let timers = self.engine.timers.clone();
+        Ok(Channel::new(
+            topic.name().clone(),
+            name.clone(),
+            self.number(),
+            queue,
+            timers,
+        ))
+    }
+
+    async fn keep_metadata(&self) {
+        loop {
+            tokio::select! {
+                () = self.metadata_changed.notified() => {}
+                () = self.engine.tasks.stopping() => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(METADATA_DELAY) => {}
+                // The clean stop writes it.
+                () = self.engine.tasks.stopping() => return,
+            }
+            if let Err(e) = self.save_metadata().await {
+                tracing::error!("failed to persist metadata - {}", os_text(&e));
+            }
+        }
+    }
+
+    /// Writes what exists and what is paused.
+    ///
+    /// # Errors
+    /// Those of the file system: the file is then as it was.
+    pub async fn save_metadata(&self) -> io::Result<()> {
+        // One at a time, so that an older picture never replaces a newer one.
+        let _writing = self.metadata_writer.lock().await;
+        let path: PathBuf = self.options.data_path.join(metadata::FILE_NAME);
+        tracing::info!("NSQ: persisting topic/channel metadata to {}", path.display());
+        let (content, disk) = (self.metadata().encode(), self.disk.clone());
+        let written = self
+            .engine
+            .workers
+            .call(0, move || disk.write_atomic(&path, &content))
+            .await;
+        written.unwrap_or_else(|| Err(io::Error::other("exiting")))
+    }
+
+    fn metadata(&self) -> Metadata {
+        let mut topics: Vec<_> = self
+            .topics()
+            .into_iter()
+            .filter(|t| !t.is_ephemeral() && !t.is_exiting())
+            .collect();
+        topics.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+        let entry = |topic: Arc<Topic>| TopicEntry {
+            name: topic.name().clone(),
+            paused: topic.is_paused(),
+            channels: topic
+                .channels()
+                .iter()
+                .filter(|c| !c.is_ephemeral() && !c.is_exiting())
+                .map(|c| (c.name().clone(), c.is_paused()))
+                .collect(),
+        };
+        Metadata {
+            topics: topics.into_iter().map(entry).collect(),
+        }
+    }
+
+    /// The end of a clean stop, when no client is left: metadata and everything in memory is written.
+    ///
+    /// # Errors
+    /// The first failure of the file system; everything was tried.
+    pub async fn close(&self) -> io::Result<()> {
+        let mut outcome = self.save_metadata().await;
+        let mut waiting: FxHashMap<*const Channel, Vec<Run>> = FxHashMap::default();
+        for (_, timer) in self.engine.timers.extract(|_| true) {
+            if let Timer::Deferred(channel, epoch, run) | Timer::Orphan(channel, epoch, _, run) = timer
+                && channel.epoch() == epoch
+            {
+                waiting.entry(Arc::as_ptr(&channel)).or_default().push(run);
+            }
+        }
+        let mut closing = Vec::new();
+        for topic in self.topics() {
+            for channel in topic.channels() {
+                let rest = waiting.remove(&Arc::as_ptr(&channel)).unwrap_or_default();
+                closing.push((channel.name().as_str().len(), Closing::Channel(channel, rest)));
+            }
+            closing.push((topic.name().as_str().len(), Closing::Topic(topic)));
+        }
+        drop(waiting);
+        // All at once: each worker takes its share of the queues.
+        let jobs = closing
+            .into_iter()
+            .map(|(n, what)| self.engine.workers.call(n, move || what.close()));
+        for closed in futures_util::future::join_all(jobs).await {
+            outcome = outcome.and(closed.unwrap_or(Ok(())));
+        }
+        outcome
+    }
+}
+
+enum Closing {
+    Topic(Arc<Topic>),
+    Channel(Arc<Channel>, Vec<Run>),
+}
+
+impl Closing {
+    fn close(self) -> io::Result<()> {
+        match self {
+            Self::Topic(topic) => {
+                tracing::info!("TOPIC({}): closing", topic.name());
+                topic.close()
+            }
+            Self::Channel(channel, rest) => channel.close(rest),
+        }
+    }
+}
