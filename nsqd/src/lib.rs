@@ -9,6 +9,7 @@
 //! | [`queue`] | memory first, files after; the disk workers | what a message is for |
 //! | [`block`] | messages in memory | where they are queued |
 //! | [`wheel`], [`timers`] | when something is due | what it is |
+//! | [`cores`] | how many threads the processors are worth | what they do |
 //! | [`effects`], [`engine`] | what is left to do outside the locks, and who does it | why |
 //!
 //! Lock order: topic map, topic, channel, in-flight table, timer wheel; a file lock is taken with none of them held, and
@@ -18,6 +19,7 @@ pub mod block;
 pub mod broker;
 pub mod channel;
 pub mod client;
+pub mod cores;
 pub mod effects;
 pub mod engine;
 pub mod health;

@@ -4,8 +4,9 @@ use nsq_service::clock::SystemClock;
 use nsq_service::flags::Values;
 use nsq_service::signals::Signals;
 use nsq_service::{build_info, exit, log};
-use nsq_storage::RealDisk;
-use nsqd::{Env, Nsqd, options};
+use nsq_storage::{Disk as _, RealDisk};
+use nsqd::{Env, Nsqd, cores, options};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,11 +18,27 @@ fn main() -> ExitCode {
         Err(exit) => return exit.finish(),
     };
     log::start(values.string("log-prefix"), values.level("log-level"));
-    // As many workers as there are usable processors; tokio asks the system, which knows of quotas.
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
+        .enable_all()
+        .build();
+    match runtime {
         Ok(runtime) => runtime.block_on(run(values)),
         Err(error) => exit::fatal(DEFAULT_PREFIX, &format!("cannot start the runtime - {error}")),
     }
+}
+
+/// As many as there are processors to use.
+fn workers() -> usize {
+    let usable = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut quota = [0; cores::QUOTA_BYTES];
+    let read = RealDisk
+        .open_read(Path::new(cores::QUOTA_FILE))
+        .and_then(|file| file.read_at(0, &mut quota));
+    // No such file, no quota.
+    let text = quota.get(..read.unwrap_or(0)).unwrap_or_default();
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    cores::workers(usable, text)
 }
 
 async fn run(values: Values) -> ExitCode {
