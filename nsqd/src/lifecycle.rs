@@ -6,6 +6,8 @@
 //! [`Lifecycle::drain`] and [`Lifecycle::activate`]. Nothing is persisted. Times are Unix milliseconds and come in as
 //! arguments. Behaviour: operator spec 5.6 and 6.3.
 
+pub mod survey;
+
 use crate::broker::Broker;
 use nsq_http_api::lifecycle::Evacuate;
 use nsq_protocol::{ChannelName, TopicName};

@@ -39,14 +39,17 @@ pub(super) async fn change(state: Arc<State>, mut request: Request) -> Result<Re
         LOOKUPD => {
             let list: Option<Vec<String>> = serde_json::from_slice(&body).map_err(|_| invalid())?;
             let list = list.unwrap_or_default();
-            state.lookup.set_addresses(list.clone());
-            state.values.lock().set(LOOKUPD, Value::Strings(list));
+            // Under one lock, so that what is shown is what was set last.
+            let mut values = state.values.lock();
+            values.set(LOOKUPD, Value::Strings(list.clone()));
+            state.lookup.set_addresses(list);
         }
         LOG_LEVEL => {
             let text = std::str::from_utf8(&body).map_err(|_| invalid())?;
             let level = Level::parse(text).map_err(|_| invalid())?;
+            let mut values = state.values.lock();
+            values.set(LOG_LEVEL, Value::Level(level));
             log::set_level(level);
-            state.values.lock().set(LOG_LEVEL, Value::Level(level));
         }
         _ => return Err(Failure::bad_request("INVALID_OPTION")),
     }

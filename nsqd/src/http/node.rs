@@ -1,14 +1,12 @@
 //! What the node says of itself: `/ping`, `/livez`, `/ready`, `/info`, and its phase (operator spec 6.3).
 
 use super::State;
-use crate::channel::ChannelSnapshot;
+use crate::lifecycle::survey::Survey;
 use crate::lifecycle::{DrainRequest, Phase, Stage};
-use crate::topic::TopicSnapshot;
-use nsq_http_api::lifecycle::{Blocker, BlockerReason, Drain, Join, Lifecycle, LifecycleRequest, Waiting};
+use nsq_http_api::lifecycle::{Drain, Join, Lifecycle, LifecycleRequest, Waiting};
 use nsq_http_api::nsqd::Info;
 use nsq_service::build_info;
 use nsq_service::http::{BodyError, Failure, Reply, Request, StatusCode};
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,88 +157,25 @@ fn document(state: &State) -> Lifecycle {
 }
 
 fn drain(state: &State, request: &DrainRequest) -> Drain {
-    // Ephemeral topics and channels go with their users: they never hold a drain up.
-    let mut all = state.broker.snapshot(|topic| !topic.is_ephemeral());
-    all.iter_mut()
-        .for_each(|(_, channels)| channels.retain(|c| !c.name.is_ephemeral()));
-    let channels = || all.iter().flat_map(|(_, channels)| channels);
-    let inside = all.iter().map(|(t, _)| t.inside).sum::<u64>() + channels().map(|c| c.inside).sum::<u64>();
-    let message_count = all.iter().map(|(t, _)| t.message_count).sum();
+    let survey = Survey::take(&state.broker);
+    let empty = survey.is_empty();
+    let clients = state.broker.clients();
     Drain {
         id: request.id.clone(),
-        publishers: state
-            .broker
-            .clients()
-            .iter()
-            .filter(|c| c.has_published())
-            .count() as u64,
+        publishers: clients.iter().filter(|client| client.has_published()).count() as u64,
         refused: state.lifecycle.refused(),
-        depth: all.iter().map(|(t, _)| t.depth).sum::<u64>() + channels().map(|c| c.depth).sum::<u64>(),
-        in_flight: channels().map(|c| c.in_flight).sum(),
-        deferred: channels().map(|c| c.deferred).sum(),
-        message_count,
-        empty: inside == 0,
-        empty_ms: state
-            .lifecycle
-            .note_empty(inside == 0, message_count, state.now_ms()),
+        depth: survey.depth,
+        in_flight: survey.in_flight,
+        deferred: survey.deferred,
+        message_count: survey.message_count,
+        empty,
+        empty_ms: state.lifecycle.note_empty(empty, survey.mark, state.now_ms()),
         evacuate: request.evacuate,
         after_ms: request.after_ms,
         peers: request.peers.clone(),
         evacuating: false,
         evacuated: 0,
         last_error: String::new(),
-        blockers: blockers(state, &all),
+        blockers: survey.blockers.into_iter().take(MAX_SHOWN).collect(),
     }
-}
-
-/// What holds the drain up, largest first.
-fn blockers(state: &State, all: &[(TopicSnapshot, Vec<ChannelSnapshot>)]) -> Vec<Blocker> {
-    let mut found = Vec::new();
-    let timers = &state.broker.engine.timers;
-    let last_due = timers.last_due();
-    let unix_ms = |due: u64| {
-        let ahead = i64::try_from(due.saturating_sub(timers.now()) / 1_000_000).unwrap_or(i64::MAX);
-        state.now_ms().saturating_add(ahead)
-    };
-    for (topic, channels) in all {
-        let blocker = |channel: &str, reason, messages| Blocker {
-            topic: topic.name.to_string(),
-            channel: channel.to_owned(),
-            reason,
-            messages,
-            due_ms: 0,
-        };
-        if topic.depth > 0 {
-            let reason = if topic.paused {
-                BlockerReason::TopicPaused
-            } else {
-                BlockerReason::NoChannel
-            };
-            if topic.paused || channels.is_empty() {
-                found.push(blocker("", reason, topic.depth));
-            }
-        }
-        for channel in channels {
-            let name = channel.name.as_str();
-            if channel.depth > 0 && channel.paused {
-                found.push(blocker(name, BlockerReason::Paused, channel.depth));
-            } else if channel.depth > 0 && channel.consumers.is_empty() {
-                found.push(blocker(name, BlockerReason::NoConsumers, channel.depth));
-            }
-            if channel.deferred > 0 {
-                let due = last_due.get(&(topic.name.clone(), channel.name.clone()));
-                let due_ms = due.map_or(0, |&due| unix_ms(due));
-                found.push(Blocker {
-                    due_ms,
-                    ..blocker(name, BlockerReason::Deferred, channel.deferred)
-                });
-            }
-            if channel.in_flight > 0 {
-                found.push(blocker(name, BlockerReason::InFlight, channel.in_flight));
-            }
-        }
-    }
-    found.sort_by_key(|b| Reverse(b.messages));
-    found.truncate(MAX_SHOWN);
-    found
 }
