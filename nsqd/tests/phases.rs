@@ -334,7 +334,9 @@ fn a_joining_node_can_be_made_active_at_once() {
 #[test]
 fn livez_is_ok_in_every_phase() {
     let daemon = launch().start();
-    daemon.get("/livez").expect(200, "OK");
+    let reply = daemon.get("/livez");
+    reply.expect(200, "OK");
+    assert_eq!(reply.header("X-NSQ-Content-Type"), Some("nsq; version=1.0"));
     drain(&daemon);
     daemon.get("/livez").expect(200, "OK");
     assert_eq!(daemon.post("/livez", b"").status, 405);

@@ -62,8 +62,8 @@ pub fn router(state: Arc<State>) -> Router<State> {
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
     Router::new(state)
         .route(Route::plain(get.clone(), "/ping", node::ping).logged_at_debug())
-        .route(Route::plain(get.clone(), "/livez", node::livez).logged_at_debug())
-        .route(Route::plain(get.clone(), "/ready", node::ready).logged_at_debug())
+        .route(Route::v1(get.clone(), "/livez", node::livez).logged_at_debug())
+        .route(Route::v1(get.clone(), "/ready", node::ready).logged_at_debug())
         .route(Route::v1(get.clone(), "/info", node::info))
         .route(Route::v1(get.clone(), "/lifecycle", node::lifecycle).logged_at_debug())
         .route(Route::v1(put.clone(), "/lifecycle", node::set_lifecycle).reads_body())

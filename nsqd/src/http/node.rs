@@ -38,7 +38,7 @@ pub(super) async fn livez(_: Arc<State>, _: Request) -> Answer {
 
 /// `GET /ready`: whether publishers should be sent here.
 pub(super) async fn ready(state: Arc<State>, _: Request) -> Answer {
-    let unavailable = |text: String| Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, text));
+    let unavailable = |text: String| Ok(Reply::text(text).status(StatusCode::SERVICE_UNAVAILABLE));
     if !state.broker.health.is_ok() {
         return unavailable(state.broker.health.text());
     }
