@@ -93,6 +93,19 @@ fn nd_182_a_lasting_channel_keeps_an_ephemeral_topic() {
 }
 
 #[test]
+fn a_lasting_channel_of_an_ephemeral_topic_drops_nothing() {
+    let daemon = nsqd!("--mem-queue-size=5");
+    let mut conn = daemon.subscribe("t#ephemeral", "c");
+    publish(&daemon, "t#ephemeral", 10);
+    daemon.expect_channel("t#ephemeral", "c", &[("depth", 10), ("backend_depth", 5)]);
+    conn.command("RDY 10");
+    (0..10).for_each(|_| assert_eq!(conn.message().body, b"x"));
+    daemon.act("/channel/delete?topic=t%23ephemeral&channel=c");
+    conn.expect_eof();
+    eventually(BOUND, || daemon.files() == ["nsqd.dat"]);
+}
+
+#[test]
 fn nd_183_an_ephemeral_topic_drops_what_memory_cannot_hold() {
     let daemon = nsqd!("--mem-queue-size=5");
     publish(&daemon, "t#ephemeral", 10);

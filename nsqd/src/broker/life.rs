@@ -162,7 +162,8 @@ impl Broker {
     }
 
     pub(super) fn make_channel(&self, topic: &Topic, name: &ChannelName) -> io::Result<Arc<Channel>> {
-        let ephemeral = name.is_ephemeral() || topic.is_ephemeral();
+        // A lasting channel has files also below an ephemeral topic: only what is named ephemeral may drop messages.
+        let ephemeral = name.is_ephemeral();
         let queue = self.queue(&format!("{}:{name}", topic.name()), ephemeral)?;
         let timers = self.engine.timers.clone();
         Ok(Channel::new(
