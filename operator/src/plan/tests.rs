@@ -108,6 +108,13 @@ fn node(ordinal: i32) -> Node {
     }
 }
 
+/// A node without any extension.
+fn make_go(node: &mut Node) {
+    if let Ok(facts) = &mut node.facts {
+        (facts.lifecycle, facts.info.extensions) = (None, Vec::new());
+    }
+}
+
 fn facts(observed: &mut Observed, ordinal: i32) -> &mut Facts {
     let node = observed
         .nodes

@@ -195,20 +195,28 @@ fn a_node_that_never_ran_goes_at_once() {
 
 #[test]
 fn a_late_message_brings_a_sealed_node_back() {
-    let mut observed = world(spec(1), 2);
-    obey(&mut observed);
-    tick(&mut observed, 1);
-    obey(&mut observed);
-    assert_eq!(drain_state(&obey(&mut observed), 1), Some(DrainState::Sealed));
-    facts(&mut observed, 1).stats = stuck();
-    tick(&mut observed, 20);
-    let plan = obey(&mut observed);
-    assert_eq!(
-        (drain_state(&plan, 1), count(&plan)),
-        (Some(DrainState::Draining), 2)
-    );
-    let list = vec!["l0:4160".to_owned(), "l1:4160".to_owned()];
-    assert_eq!(requests(&plan, 1), [&NodeRequest::Lookupds(list)]);
+    for go in [false, true] {
+        let mut observed = world(spec(1), 2);
+        if go {
+            make_go(&mut observed.nodes[1]);
+        }
+        for _ in 0..3 {
+            tick(&mut observed, 1);
+            obey(&mut observed);
+        }
+        let plan = obey(&mut observed);
+        assert_eq!(drain_state(&plan, 1), Some(DrainState::Sealed), "{go}");
+        facts(&mut observed, 1).stats = stuck();
+        tick(&mut observed, 20);
+        let plan = obey(&mut observed);
+        assert_eq!(
+            (drain_state(&plan, 1), count(&plan)),
+            (Some(DrainState::Draining), 2),
+            "{go}"
+        );
+        let list = vec!["l0:4160".to_owned(), "l1:4160".to_owned()];
+        assert_eq!(requests(&plan, 1), [&NodeRequest::Lookupds(list)]);
+    }
 }
 
 #[test]
@@ -312,8 +320,7 @@ fn data_are_deleted_only_after_a_native_drain() {
     for native in [true, false] {
         let mut observed = world(spec.clone(), 2);
         if !native {
-            let facts = facts(&mut observed, 1);
-            (facts.lifecycle, facts.info.extensions) = (None, Vec::new());
+            make_go(&mut observed.nodes[1]);
         }
         let mut deleted = None;
         for _ in 0..30 {
@@ -330,14 +337,13 @@ fn data_are_deleted_only_after_a_native_drain() {
 #[test]
 fn publishers_of_a_go_node_are_seen_by_rising_counts() {
     let mut observed = world(spec(1), 2);
-    let facts = facts(&mut observed, 1);
-    (facts.lifecycle, facts.info.extensions) = (None, Vec::new());
+    make_go(&mut observed.nodes[1]);
     let mut published = stuck();
     published.topics.as_mut().unwrap()[0].message_count = 812;
-    facts.stats = published.clone();
+    facts(&mut observed, 1).stats = published.clone();
     obey(&mut observed);
     published.topics.as_mut().unwrap()[0].message_count = 813;
-    super::facts(&mut observed, 1).stats = published;
+    facts(&mut observed, 1).stats = published;
     let plan = obey(&mut observed);
     assert_eq!(draining(&plan), Reason::PublishersActive);
     let blockers = &plan.status.drain.as_ref().unwrap().nodes[0].blockers;

@@ -132,11 +132,14 @@ proptest! {
 
     /// No node goes without a proof, never two are restarted at once, equal input gives an equal plan.
     #[test]
-    fn every_life_keeps_every_message(happenings in prop::collection::vec(happening(), 1..60)) {
+    fn every_life_keeps_every_message(happenings in prop::collection::vec(happening(), 1..60), go: bool) {
         let spec = json!({"nsqd": {"replicas": 3, "drain": {"settle": "1s"}, "update": {"minReadySeconds": 2}}});
         let mut observed = world(spec, 3);
         for happening in &happenings {
             happen(&mut observed, happening);
+            if go {
+                observed.nodes.iter_mut().for_each(make_go);
+            }
             register(&mut observed);
             let first = plan(&observed);
             let again = plan(&observed);
