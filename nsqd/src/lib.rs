@@ -119,14 +119,11 @@ impl Nsqd {
     /// Locks the data path, binds, opens what is there and serves. `values` are what the options were made of.
     ///
     /// # Errors
-    /// The text of the start-up failure, without `failed to instantiate nsqd - `.
+    /// The text of the start-up failure, as the last line of the log shows it.
     pub async fn start(values: Values, env: Env) -> Result<Self, String> {
-        let options = Options::try_from(&values)?;
-        let lock = env
-            .disk
-            .lock_dir(&options.data_path)
-            .map_err(|e| format!("failed to lock data-path: {e}"))?;
-        let bound = Bound::new(&options).await?;
+        let (options, lock, bound) = prepare(&values, &*env.disk)
+            .await
+            .map_err(|text| format!("failed to instantiate nsqd - {text}"))?;
         let identity = bound.identity(&options);
         let addresses = options.lookupd_tcp_addresses.clone();
         let tasks = Tasks::new();
@@ -188,6 +185,16 @@ impl Nsqd {
         }
         self.broker.close().await
     }
+}
+
+/// What comes before the data are read: checks the options, locks the data path and binds.
+async fn prepare(values: &Values, disk: &dyn Disk) -> Result<(Options, Lock, Bound), String> {
+    let options = Options::try_from(values)?;
+    let lock = disk
+        .lock_dir(&options.data_path)
+        .map_err(|e| format!("failed to lock data-path: {e}"))?;
+    let bound = Bound::new(&options).await?;
+    Ok((options, lock, bound))
 }
 
 fn begin_join(broker: &Arc<Broker>, lookup: &Arc<Lookup>, lifecycle: &Arc<Lifecycle>, now_ms: i64) {

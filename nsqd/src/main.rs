@@ -54,7 +54,7 @@ async fn run(values: Values) -> ExitCode {
     };
     let mut nsqd = match Nsqd::start(values, env).await {
         Ok(nsqd) => nsqd,
-        Err(text) => return exit::fatal(DEFAULT_PREFIX, &format!("failed to instantiate nsqd - {text}")),
+        Err(text) => return exit::fatal(DEFAULT_PREFIX, &text),
     };
     let failed = tokio::select! {
         _ = signals.next() => None,
