@@ -34,6 +34,22 @@ impl Frame {
     pub fn is_heartbeat(&self) -> bool {
         self.kind == 0 && self.data == b"_heartbeat_"
     }
+
+    /// The message in its data.
+    ///
+    /// # Panics
+    ///
+    /// When the data are too short for one.
+    #[track_caller]
+    pub fn delivery(&self) -> Delivery {
+        let message = Message::decode(&self.data).expect("a message of at least 26 bytes");
+        Delivery {
+            timestamp: message.timestamp,
+            attempts: message.attempts,
+            id: String::from_utf8_lossy(&message.id.0).into_owned(),
+            body: message.body.to_vec(),
+        }
+    }
 }
 
 /// What the server did next.
@@ -270,13 +286,7 @@ impl Conn {
     pub fn message(&mut self) -> Delivery {
         let frame = self.frame();
         assert_eq!(frame.kind, 2, "a message was due, there is {:?}", frame.text());
-        let message = Message::decode(&frame.data).expect("a message of at least 26 bytes");
-        Delivery {
-            timestamp: message.timestamp,
-            attempts: message.attempts,
-            id: String::from_utf8_lossy(&message.id.0).into_owned(),
-            body: message.body.to_vec(),
-        }
+        frame.delivery()
     }
 
     /// The next frame must be a message with this body.
