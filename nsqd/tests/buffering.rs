@@ -31,7 +31,7 @@ fn nd_160_a_lone_message_comes_soon() {
     let daemon = nsqd!();
     let mut conn = consumer(&daemon, "{}");
     conn.command("RDY 10");
-    expect_within(&daemon, &mut conn, 250 + 500);
+    expect_within(&daemon, &mut conn, 250 + 750);
 }
 
 #[test]
@@ -40,11 +40,11 @@ fn nd_161_the_timeout_is_an_upper_bound() {
     let mut conn = consumer(&daemon, r#"{"output_buffer_timeout":2000}"#);
     conn.command("RDY 10");
     conn.expect_silence(std::time::Duration::from_secs(5));
-    expect_within(&daemon, &mut conn, 500);
-    expect_within(&daemon, &mut conn, 2000 + 500);
+    expect_within(&daemon, &mut conn, 1000);
+    expect_within(&daemon, &mut conn, 2000 + 750);
     conn.command("RDY 1");
     for _ in 0..3 {
-        expect_within(&daemon, &mut conn, 500);
+        expect_within(&daemon, &mut conn, 1000);
     }
 }
 
@@ -70,7 +70,7 @@ fn nd_164_without_a_buffer_a_message_comes_at_once() {
     let mut conn = consumer(&daemon, r#"{"output_buffer_size":-1}"#);
     conn.command("RDY 10");
     for _ in 0..3 {
-        expect_within(&daemon, &mut conn, 500);
+        expect_within(&daemon, &mut conn, 1000);
     }
 }
 
