@@ -1,7 +1,7 @@
-//! Heartbeats and deadlines: cases 4, 5 and 117 to 123 of the nsqd specification.
+//! Heartbeats and deadlines: cases 117 to 123 of the nsqd specification; the pause of 120 is
+//! with the cases that wait a minute.
 
 use std::collections::BTreeSet;
-use std::thread;
 use std::time::Duration;
 
 use nsq_testkit::{BOUND, Conn, Daemon, Next, Stopwatch, nsqd};
@@ -25,34 +25,6 @@ fn heartbeats_to_the_end(conn: &mut Conn) -> usize {
     }
     conn.expect_eof();
     count
-}
-
-/// Case 4, case 5 and the pause of case 120 each need a minute, which they share.
-#[test]
-fn nd_004_nd_005_nd_120_a_minute_without_a_word() {
-    let daemon = nsqd!();
-    let mut mute = daemon.connect_raw();
-    let mut greeted = daemon.connect();
-    let since = Stopwatch::start();
-    let mut without = daemon.connect();
-    without.identify(r#"{"heartbeat_interval":-1}"#);
-    without.expect_ok();
-    thread::scope(|scope| {
-        scope.spawn(|| mute.expect_silence(Duration::from_secs(62)));
-        scope.spawn(|| {
-            without.expect_silence(Duration::from_secs(62));
-            without.publish("t", b"x");
-        });
-        greeted.expect_silence(Duration::from_millis(29_900).saturating_sub(since.elapsed()));
-        greeted.expect_heartbeat();
-        since.expect_ms(29_900, 35_000);
-        // The second heartbeat and the end are due at the same moment.
-        match greeted.next(Duration::from_secs(35)) {
-            Next::Frame(frame) if frame.is_heartbeat() => greeted.expect_eof(),
-            other => assert_eq!(other, Next::Closed),
-        }
-        since.expect_ms(59_900, 68_000);
-    });
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Connections, framing and command parsing: cases 1 to 3 and 6 to 21 of the nsqd specification. Cases 4 and 5, which wait
-//! a minute, are with the heartbeats.
+//! Connections, framing and command parsing: cases 1 to 3 and 6 to 21 of the nsqd specification. Cases 4 and 5 wait a
+//! minute and have a file of their own.
 
 use std::time::Duration;
 

@@ -1,0 +1,20 @@
+//! The TCP protocol of the nsqd program, byte by byte: one test per case of the specification, named after it.
+//!
+//! They are one program, so that the tests that wait run beside those that work.
+
+mod a_minute;
+mod answers;
+mod buffering;
+mod channels;
+mod close;
+mod dpub;
+mod framing;
+mod heartbeats;
+mod identify;
+mod lifecycle;
+mod mpub;
+mod names;
+mod publish;
+mod random_bytes;
+mod ready;
+mod subscribe;
