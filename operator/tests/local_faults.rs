@@ -138,11 +138,13 @@ fn op_199_local_killed() {
     let pids = local.pids();
     assert_eq!(pids.len(), 3);
     assert!(pids.iter().all(|(_, pid)| is_alive(*pid)));
+    let port = local.port("nsqd-0", "tcp");
     local.child.kill().unwrap();
     local.child.wait().unwrap();
-    await_gone(&pids);
-    // and a new one takes the folder over
+    // a new one takes the folder over, and waits for the ports that the old children are about to leave
     local.start_again(&["-f", "m.yaml", "--output", "json"]);
+    await_gone(&pids);
     local.await_phase("Running");
+    assert_eq!(local.port("nsqd-0", "tcp"), port);
     local.stop();
 }

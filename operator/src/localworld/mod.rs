@@ -142,6 +142,7 @@ pub async fn run(options: &Options, surroundings: &Surroundings) -> Result<u8, S
         logs: options.logs.then(std::collections::BTreeMap::new),
     };
     local.note_ignored();
+    local.world.supervisor.await_ports().await;
     let code = local.run().await;
     tasks.stop();
     tasks.join(JOIN).await;

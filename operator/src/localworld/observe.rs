@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::ident::Ident;
 use super::supervisor::{Daemon, State};
 use super::world::LocalWorld;
+use crate::api::Endpoints;
 use crate::daemon::Daemons;
 use crate::plan::{Address, Admin, Facts, Life, Lookupd, Node, Observed, Wanted};
 use crate::render::DEFAULT_IMAGE;
@@ -47,6 +48,7 @@ impl<D: Daemons + 'static> LocalWorld<D> {
             nodes: self.nodes(&mut answers, &wanted),
             lookupds: self.lookupds(&mut answers),
             admin: self.admin(),
+            endpoints: self.endpoints(),
             wanted,
             refused: self.refused.clone(),
             topics: self.declared.topics.clone(),
@@ -138,6 +140,23 @@ impl<D: Daemons + 'static> LocalWorld<D> {
             })
         })
         .collect()
+    }
+
+    /// Any node will do for publishing: the first that takes messages is named.
+    fn endpoints(&self) -> Endpoints {
+        let all = || self.supervisor.daemons.iter();
+        let takes = all().find(|(ident, daemon)| {
+            matches!(ident, Ident::Nsqd(_)) && daemon.is_running() && daemon.ready.is_ok() && !daemon.fenced
+        });
+        let registry = |ident: &Ident| match ident {
+            Ident::Lookupd(index) if !self.state().removing.contains_key(index) => Some(self.http(*ident)),
+            Ident::Lookupd(_) | Ident::Nsqd(_) | Ident::Admin => None,
+        };
+        Endpoints {
+            publish_tcp: takes.map(|(ident, _)| self.tcp(*ident)).unwrap_or_default(),
+            publish_http: takes.map(|(ident, _)| self.http(*ident)).unwrap_or_default(),
+            lookupd_http: all().filter_map(|(ident, _)| registry(ident)).collect(),
+        }
     }
 
     fn admin(&self) -> Option<Admin> {

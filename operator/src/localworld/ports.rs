@@ -82,6 +82,12 @@ impl Table {
         ports
     }
 
+    /// Whether any remembered port cannot be bound now.
+    pub(super) fn any_busy(&self, is_free: impl Fn(u16) -> bool) -> bool {
+        let ports = self.0.values().flat_map(|ports| [ports.tcp, ports.http]);
+        ports.filter(|port| *port != 0).any(|port| !is_free(port))
+    }
+
     /// Another daemon of this cluster has it, started or not.
     fn is_taken(&self, ident: Ident, port: u16) -> bool {
         let name = ident.to_string();

@@ -133,6 +133,16 @@ impl Supervisor {
         })
     }
 
+    /// Waits a little for the ports of the last time: when `local` was killed, its daemons may just be ending.
+    pub(super) async fn await_ports(&self) {
+        const WITHIN: Duration = Duration::from_secs(2);
+        const LOOK: Duration = Duration::from_millis(50);
+        let end = self.now() + WITHIN;
+        while self.now() < end && self.ports.any_busy(|port| ports::is_free(&self.host, port)) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Lines for people since the last call.
     pub(super) fn take_lines(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines)

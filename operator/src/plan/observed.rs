@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use nsq_http_api::lifecycle::Lifecycle;
 use nsq_http_api::nsqd::{Info, Stats};
 
-use crate::api::{NsqChannel, NsqCluster, NsqTopic, Violation};
+use crate::api::{Endpoints, NsqChannel, NsqCluster, NsqTopic, Violation};
 
 /// Everything one pass decides from.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Observed {
     pub lookupds: Vec<Lookupd>,
     /// The consoles; none if there is none.
     pub admin: Option<Admin>,
+    /// Where clients go: only a world knows its addresses.
+    pub endpoints: Endpoints,
     /// What daemons would be started from now.
     pub wanted: Wanted,
     /// Hot options that a node refused in the last pass, as `<node>: <error>`.

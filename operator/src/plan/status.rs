@@ -10,8 +10,8 @@ use super::draft::Draft;
 use super::observed::{Life, Node, Observed};
 use super::{Parts, registries};
 use crate::api::{
-    AdminStatus, Condition, ConditionStatus, ConditionType, Endpoints, Flavor, LookupdStatus, Mode,
-    NsqClusterStatus, NsqdStatus, Phase, Reason, StorageStatus, Time, Violation,
+    AdminStatus, Condition, ConditionStatus, ConditionType, LookupdStatus, Mode, NsqClusterStatus,
+    NsqdStatus, Phase, Reason, StorageStatus, Time, Violation,
 };
 
 /// Characters of the message.
@@ -89,7 +89,7 @@ pub(super) fn plan(
             ready: admin.ready,
             url: admin.url.clone(),
         }),
-        endpoints: Some(endpoints(observed, flavor)),
+        endpoints: Some(observed.endpoints.clone()),
         plan: changes,
         conditions,
     }
@@ -239,25 +239,6 @@ fn lookupd_addresses(observed: &Observed) -> Vec<String> {
         .iter()
         .filter(|lookupd| lookupd.removing_since.is_none());
     staying.map(|lookupd| lookupd.http_address.clone()).collect()
-}
-
-/// Where publishers go: any node will do, the first that takes messages is named.
-fn endpoints(observed: &Observed, _: Flavor) -> Endpoints {
-    let takes = |node: &&Node| node.life.is_ready() && !node.fenced;
-    let info = observed
-        .nodes
-        .iter()
-        .find(takes)
-        .and_then(|node| Some((node, node.facts.as_ref().ok()?)));
-    let (publish_tcp, publish_http) = info.map_or_else(Default::default, |(node, facts)| {
-        let at = |port: i64| nsq_http_api::client::authority(&node.broadcast.host, port);
-        (at(i64::from(facts.info.tcp_port)), at(node.broadcast.http_port))
-    });
-    Endpoints {
-        publish_tcp,
-        publish_http,
-        lookupd_http: lookupd_addresses(observed),
-    }
 }
 
 /// `a`, or `a–b` when nodes differ; none when nobody answered.

@@ -41,6 +41,7 @@ fn world(spec: serde_json::Value, nodes: i32) -> Observed {
         nodes: (0..nodes).map(node).collect(),
         lookupds,
         admin: None,
+        endpoints: crate::api::Endpoints::default(),
         wanted: Wanted::default(),
         refused: Vec::new(),
         topics: Vec::new(),
