@@ -145,12 +145,26 @@ fn run_layer(layer: Layer) -> Result<(), Stop> {
             }
         }
         Layer::Unit => {
-            tests(cargo().args(["test", "--workspace", "--exclude", "nsq-e2e", "--locked"]))?;
+            tests(cargo().args([
+                "test",
+                "--workspace",
+                "--exclude",
+                "nsq-e2e",
+                "--locked",
+                "--no-fail-fast",
+            ]))?;
         }
         Layer::E2e => {
             tools::programs_present().map_err(Stop::Cannot)?;
             // Selected by name and not by package, so that cargo does not build the dependencies once more with fewer features.
-            tests(cargo().args(["test", "--workspace", "--locked", "--test", "e2e_*"]))?;
+            tests(cargo().args([
+                "test",
+                "--workspace",
+                "--locked",
+                "--no-fail-fast",
+                "--test",
+                "e2e_*",
+            ]))?;
         }
     }
     Ok(())
