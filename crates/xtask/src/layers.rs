@@ -137,7 +137,7 @@ fn run_layer(layer: Layer) -> Result<(), Stop> {
         }
         Layer::Tidy => tidy::run()?,
         Layer::Build => build()?,
-        Layer::Codegen => codegen::run(true)?,
+        Layer::Codegen => codegen::check_built()?,
         Layer::Tools => {
             tools::programs_present().map_err(Stop::Cannot)?;
             for tool in Tool::ALL {
