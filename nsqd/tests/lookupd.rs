@@ -61,7 +61,11 @@ fn nd_255_a_start_identifies_and_registers_what_is_known() {
     let json = br#"{"topics":[{"name":"alone"},{"name":"t","channels":[{"name":"c1"},{"name":"c2"}]}]}"#;
     std::fs::write(folder.path().join("nsqd.dat"), json).unwrap();
     let daemon = launch(&fake).data(folder.path()).start();
-    eventually(BOUND, || fake.lines().len() >= 3);
+    let wanted = ["REGISTER alone", "REGISTER t c1", "REGISTER t c2"];
+    eventually(BOUND, || {
+        let lines = fake.lines();
+        wanted.iter().all(|line| lines.iter().any(|seen| seen == line))
+    });
     assert_eq!(fake.seen()[0], Seen::Magic(*b"  V1"));
 
     let body = &identified(&fake)[0];
@@ -69,13 +73,12 @@ fn nd_255_a_start_identifies_and_registers_what_is_known() {
     assert_eq!(json["tcp_port"], daemon.tcp().port());
     assert_eq!(json["http_port"], daemon.http().port());
 
-    let mut lines = fake.lines();
-    lines.sort();
-    assert_eq!(lines, ["REGISTER alone", "REGISTER t c1", "REGISTER t c2"]);
-
-    if ours_only("a release of the reference knows no topology keys") {
+    if ours_only("a release knows no topology keys, and its events of the start may register twice") {
         return;
     }
+    let mut lines = fake.lines();
+    lines.sort();
+    assert_eq!(lines, wanted);
     let place = |key| body.find(&format!(r#""{key}":"#)).unwrap();
     assert!(KEYS.map(place).is_sorted(), "{body}");
     assert_eq!(json.as_object().unwrap().len(), KEYS.len(), "{body}");
@@ -225,6 +228,9 @@ fn nd_265_a_port_to_announce() {
 
 #[test]
 fn a_joining_node_asks_until_an_nsqlookupd_answers() {
+    if ours_only("the reference has no phases") {
+        return;
+    }
     let fake = FakeLookupd::start();
     fake.set_channels(500, "no");
     let daemon = launch(&fake).flag("--join-timeout=5m").start();
