@@ -216,7 +216,7 @@ impl Local {
         self.show_logs();
         let view = self.world.view(&self.data, self.kept);
         self.screen
-            .show(&view, self.world.declared.cluster.status.as_ref());
+            .show(view, self.world.declared.cluster.status.as_ref());
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = serve::Shown::of(&self.world);
     }
 

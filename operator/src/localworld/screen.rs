@@ -18,7 +18,10 @@ pub(super) struct Screen {
     terminal: bool,
     /// Lines of the table at the bottom of the terminal.
     drawn: usize,
+    /// What was written last as a whole: JSON, or the table of a terminal.
     last: String,
+    /// What was appended last.
+    view: Option<View>,
 }
 
 impl Screen {
@@ -29,28 +32,31 @@ impl Screen {
             terminal: std::io::stdout().is_terminal(),
             drawn: 0,
             last: String::new(),
+            view: None,
         }
     }
 
     /// Shows the cluster, if it looks different from the last time.
-    pub(super) fn show(&mut self, view: &View, status: Option<&NsqClusterStatus>) {
-        let (key, text) = match self.output {
-            Output::Json => {
-                let json = serde_json::to_string(&status).unwrap_or_default();
-                (json.clone(), format!("{json}\n"))
+    pub(super) fn show(&mut self, view: View, status: Option<&NsqClusterStatus>) {
+        let text = match self.output {
+            Output::Json => format!("{}\n", serde_json::to_string(&status).unwrap_or_default()),
+            Output::Table if self.terminal => view.text(),
+            Output::Table => {
+                let text = view.since(self.view.as_ref());
+                self.write(&text);
+                self.view = Some(view);
+                return;
             }
-            Output::Table if self.terminal => (view.text(), view.text()),
-            Output::Table => (view.key(), format!("{}\n", view.text())),
         };
-        if key == self.last {
+        if text == self.last {
             return;
         }
-        self.last = key;
         self.erase();
         self.write(&text);
-        if self.terminal && self.output == Output::Table {
+        if self.output == Output::Table {
             self.drawn = text.lines().count();
         }
+        self.last = text;
     }
 
     /// Tells something: above the table on a terminal, on standard error beside JSON.

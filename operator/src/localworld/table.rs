@@ -38,7 +38,7 @@ pub(super) struct View {
 impl View {
     /// The table with its head and the lines to copy.
     pub(super) fn text(&self) -> String {
-        let mut text = self.head();
+        let mut text = self.head_and_message();
         text.push_str(&table(&self.rows));
         text.push_str(&self.foot());
         text
@@ -53,6 +53,11 @@ impl View {
             let _ = write!(head, "   nsqadmin {}", self.admin);
         }
         head.push('\n');
+        head
+    }
+
+    fn head_and_message(&self) -> String {
+        let mut head = self.head();
         if !self.message.is_empty() {
             let _ = writeln!(head, "  {}", self.message);
         }
@@ -84,15 +89,36 @@ impl View {
         foot
     }
 
-    /// What has to change for the table to be appended again: all but numbers that tick.
-    pub(super) fn key(&self) -> String {
+    /// What is appended after `before`: the table if a state changed, the lines to copy if an address did, the message alone
+    /// if only that did. Numbers that tick append nothing.
+    pub(super) fn since(&self, before: Option<&Self>) -> String {
+        let Some(before) = before else {
+            return format!("{}\n", self.text());
+        };
+        let (still, then) = (self.calm(), before.calm());
+        let foot = if self.foot() == before.foot() {
+            String::new()
+        } else {
+            self.foot()
+        };
+        if still.head() != then.head() || still.rows != then.rows {
+            return format!("{}{}{foot}\n", self.head_and_message(), table(&self.rows));
+        }
+        if still.message != then.message && !self.message.is_empty() {
+            return format!("  {}\n", self.message);
+        }
+        foot
+    }
+
+    /// The same without numbers that tick.
+    fn calm(&self) -> Self {
         let mut still = self.clone();
         let calm = |text: &mut String| text.retain(|letter| !letter.is_ascii_digit());
         calm(&mut still.message);
         for row in &mut still.rows {
             calm(&mut row.note);
         }
-        still.text()
+        still
     }
 }
 
@@ -213,8 +239,36 @@ console   http://127.0.0.1:4171/
 data      ./nsq-data/demo (kept)    stop with Ctrl-C
 ";
         assert_eq!(view.text(), expected);
+    }
+
+    #[test]
+    fn only_changes_are_appended() {
+        let view = View {
+            cluster: "demo".to_owned(),
+            phase: "Draining".to_owned(),
+            message: "nsqd-2 812 messages left".to_owned(),
+            rows: vec![row(
+                "nsqd-2",
+                "Draining",
+                "",
+                "",
+                "1",
+                "orders/billing 812, no consumers",
+            )],
+            ..View::default()
+        };
+        assert_eq!(view.since(None), format!("{}\n", view.text()));
         let mut later = view.clone();
-        later.rows[1].note = "orders/billing 700, no consumers".to_owned();
-        assert_eq!((view == later, view.key() == later.key()), (false, true));
+        later.message = "nsqd-2 700 messages left".to_owned();
+        later.rows[0].note = "orders/billing 700, no consumers".to_owned();
+        assert_eq!(later.since(Some(&view)), "");
+        later.message = "nsqd-2 empty".to_owned();
+        assert_eq!(later.since(Some(&view)), "  nsqd-2 empty\n");
+        later.rows[0].state = "Sealed".to_owned();
+        assert!(later.since(Some(&view)).starts_with("cluster demo   Draining"));
+        assert!(
+            !later.since(Some(&view)).contains("stop with Ctrl-C"),
+            "the lines to copy are the same"
+        );
     }
 }
