@@ -1,4 +1,5 @@
-//! IDENTIFY: cases 124 to 144 of the nsqd specification, as far as they need neither TLS nor compression.
+//! IDENTIFY: cases 124 to 144 of the nsqd specification, as far as they need neither TLS nor compression,
+//! and case 3 of the extensions specification.
 
 use std::time::Duration;
 
@@ -64,6 +65,14 @@ fn nd_124_answers_with_and_without_negotiation() {
     let daemon = nsqd!();
     identified(&daemon, "{}").expect_ok();
     identified(&daemon, r#"{"feature_negotiation":true}"#).expect_response(&default_answer());
+}
+
+/// A client that knows the extensions of this nsqd, none of which is on.
+#[test]
+fn ex_003_a_client_that_asks_for_extensions_gets_the_same_bytes() {
+    let daemon = nsqd!();
+    let request = r#"{"feature_negotiation":true,"extensions":["headers"]}"#;
+    identified(&daemon, request).expect_response(&default_answer());
 }
 
 #[test]
