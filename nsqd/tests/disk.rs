@@ -198,6 +198,7 @@ fn nd_201_metadata_may_say_nothing() {
     }
 }
 
+/// nd_202, nd_203
 #[test]
 fn nd_202_203_metadata_with_names_that_cannot_be_and_without_channels() {
     let (daemon, _folder) = start_with(

@@ -125,6 +125,7 @@ fn nd_228_a_topic_is_paused() {
     assert_eq!(daemon.topic("t")["paused"], false);
 }
 
+/// nd_229, nd_230
 #[test]
 fn nd_229_230_an_invalid_topic_is_not_found_or_invalid() {
     let daemon = nsqd!();

@@ -4,6 +4,7 @@
 
 mod a_minute;
 mod answers;
+mod auth;
 mod buffering;
 mod channels;
 mod close;

@@ -137,6 +137,7 @@ fn nl_034_one_nsqd_twice_is_two_producers() {
     assert_eq!(lookupd.lookup("t"), ["a.host"]);
 }
 
+/// nl_035, nl_036, nl_037
 #[test]
 fn nl_035_to_nl_037_silence_hides_a_producer_until_its_next_ping() {
     let lookupd = Lookupd::start_with(&["--inactive-producer-timeout=400ms"]);

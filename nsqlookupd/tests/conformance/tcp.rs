@@ -193,6 +193,7 @@ fn nl_016_the_remote_address_cannot_be_claimed() {
     assert_eq!(lookupd.nodes()[0]["remote_address"], own);
 }
 
+/// nl_017, nl_018, nl_019
 #[test]
 fn nl_017_to_nl_019_parameters_are_checked() {
     let lookupd = Lookupd::start();
