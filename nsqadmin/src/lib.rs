@@ -27,6 +27,7 @@ use std::time::Duration;
 use nsq_service::clock::Clock;
 use nsq_service::http::Limits;
 use nsq_service::listen::Listener;
+use nsq_service::program::Daemon;
 use nsq_service::tasks::Tasks;
 pub use options::{Options, Sources};
 use tokio::sync::oneshot;
@@ -108,22 +109,24 @@ impl Admin {
     pub fn http_port(&self) -> i32 {
         self.http_port
     }
+}
 
-    /// Waits until the listener breaks; never, if it does not.
-    pub async fn failed(&mut self) -> Failure {
+impl Daemon for Admin {
+    async fn failed(&mut self) -> String {
         match (&mut self.failed).await {
-            Ok(failure) => failure,
+            Ok(failure) => failure.to_string(),
             // the listener ended because of a stop, which whoever waits here has asked for
             Err(_) => std::future::pending().await,
         }
     }
 
     /// Closes the listener and waits for requests in progress, at most six seconds.
-    pub async fn shutdown(self) {
+    async fn stop(self) -> Result<(), ()> {
         self.tasks.stop();
         let left = self.tasks.join(SHUTDOWN_LIMIT).await;
         if left > 0 {
             tracing::warn!("exiting with {left} open connections");
         }
+        Ok(())
     }
 }

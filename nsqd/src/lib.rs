@@ -45,6 +45,7 @@ use nsq_service::build_info;
 use nsq_service::clock::Clock;
 use nsq_service::flags::{Value, Values};
 use nsq_service::listen::Listener;
+use nsq_service::program::Daemon;
 use nsq_service::tasks::Tasks;
 use nsq_storage::{Disk, Lock, os_text};
 use options::Options;
@@ -160,20 +161,18 @@ impl Nsqd {
             _data_path: lock,
         })
     }
+}
 
-    /// Resolves when a listener broke, with why.
-    pub async fn failed(&mut self) -> String {
+impl Daemon for Nsqd {
+    async fn failed(&mut self) -> String {
         match self.failures.recv().await {
             Some(text) => text,
             None => std::future::pending().await,
         }
     }
 
-    /// The clean stop: connections are closed, everything in memory is written.
-    ///
-    /// # Errors
-    /// The first failure to write.
-    pub async fn stop(self) -> std::io::Result<()> {
+    /// Connections are closed, everything in memory is written.
+    async fn stop(self) -> Result<(), ()> {
         tracing::info!("NSQ: stopping");
         self.tasks.stop();
         for client in self.broker.clients() {
@@ -183,7 +182,12 @@ impl Nsqd {
         if left > 0 {
             tracing::warn!("{left} tasks did not end in time");
         }
-        self.broker.close().await
+        let closed = self.broker.close().await;
+        if let Err(error) = &closed {
+            tracing::error!("failed to write everything before the end - {}", os_text(error));
+        }
+        tracing::info!("NSQ: bye");
+        closed.map_err(|_| ())
     }
 }
 

@@ -26,6 +26,7 @@ use nsq_service::build_info;
 use nsq_service::clock::Clock;
 use nsq_service::http::Limits;
 use nsq_service::listen::{Listener, is_temporary};
+use nsq_service::program::Daemon;
 use nsq_service::tasks::Tasks;
 pub use options::Options;
 use parking_lot::Mutex;
@@ -160,23 +161,25 @@ impl Lookupd {
     pub fn http_port(&self) -> i32 {
         self.http_port
     }
+}
 
-    /// Waits until a listener breaks; never, if none does. Cancel safe.
-    pub async fn failed(&mut self) -> Failure {
+impl Daemon for Lookupd {
+    async fn failed(&mut self) -> String {
         match self.failures.recv().await {
-            Some(failure) => failure,
+            Some(failure) => failure.to_string(),
             // both listeners ended because of a stop, which whoever waits here has asked for
             None => std::future::pending().await,
         }
     }
 
     /// Closes listeners and connections and waits for them, at most six seconds.
-    pub async fn shutdown(self) {
+    async fn stop(self) -> Result<(), ()> {
         self.tasks.stop();
         let left = self.tasks.join(SHUTDOWN_LIMIT).await;
         if left > 0 {
             tracing::warn!("exiting with {left} open connections");
         }
+        Ok(())
     }
 }
 

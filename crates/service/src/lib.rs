@@ -13,6 +13,7 @@
 //! | [`tasks`] | every spawned task, and the end of all of them | |
 //! | [`signals`] | process signals | |
 //! | [`build_info`] | versions, host name | |
+//! | [`program`] | the life of a daemon's process | what the daemon does |
 //! | [`exit`] | how a program ends | |
 //!
 //! Invariants: the system clocks are read only in [`clock`]; tasks are spawned only in [`tasks`]; warp and hyper
@@ -27,5 +28,6 @@ pub mod http;
 pub mod json;
 pub mod listen;
 pub mod log;
+pub mod program;
 pub mod signals;
 pub mod tasks;
