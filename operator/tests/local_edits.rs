@@ -125,6 +125,53 @@ fn op_196_scale_up_and_drain_with_consumers() {
     local.stop();
 }
 
+/// A node that joins says what it waits for, and is not sent to before that: nobody consumes the channel, so the wait ends by
+/// its timeout.
+#[test]
+fn a_joining_node_shows_what_it_waits_for() {
+    if is_upstream() {
+        // the join barrier is ours
+        return;
+    }
+    let mut local = Local::running(&manifest(1, 1, ""));
+    assert_eq!(
+        local
+            .http("nsqd-0", "POST", "/topic/create?topic=orders", "")
+            .unwrap()
+            .0,
+        200
+    );
+    local
+        .http(
+            "nsqd-0",
+            "POST",
+            "/channel/create?topic=orders&channel=billing",
+            "",
+        )
+        .unwrap();
+    let known = || local.json("nsqlookupd-0", "/channels?topic=orders")["channels"] == json!(["billing"]);
+    eventually(PATIENCE, known);
+    local.edit(&manifest(2, 1, ""));
+    local.await_status("2/2", |status| {
+        status["nsqd"]["readyText"] == "2/2" && status["phase"] == "Running"
+    });
+    let seen = local.stdout();
+    let joining = seen
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|status| {
+            status["message"]
+                .as_str()
+                .is_some_and(|text| text.starts_with("nsqd-1 joining: 1 channel"))
+        });
+    let joining = joining.unwrap_or_else(|| panic!("never seen joining: {seen}"));
+    assert_eq!(joining["phase"], "ScalingUp");
+    // it has the channel although nobody created it there
+    let stats = local.json("nsqd-1", "/stats?format=json&topic=orders");
+    assert_eq!(stats["topics"][0]["channels"][0]["channel_name"], "billing");
+    local.stop();
+}
+
 /// A drain is called off by raising the count again: the node is active, registered and takes publishes.
 #[test]
 fn a_drain_is_cancelled() {

@@ -46,6 +46,7 @@ pub use manifest::BUILT_IN;
 pub use options::{Options, Output};
 pub(crate) use process::{HELPER, become_child};
 
+use crate::api::{ConditionType, Mode};
 use crate::daemon::HttpDaemons;
 use crate::plan::Plan;
 use crate::world::{Applied, pass};
@@ -61,6 +62,8 @@ use world::{LocalWorld, Parts, Paths};
 const READ_EVERY: Duration = Duration::from_millis(500);
 /// Passes while something starts, drains or is restarted.
 const BUSY: Duration = Duration::from_millis(500);
+/// Passes while something lacks that comes by itself, such as a registration.
+const UNSETTLED: Duration = Duration::from_secs(1);
 /// Passes while nothing goes on: what the daemons do by themselves is seen within this.
 const CALM: Duration = Duration::from_secs(10);
 /// A daemon that is not ready after this long is looked at less often.
@@ -240,7 +243,15 @@ impl Local {
             .is_some_and(|drain| drain.aborted_generation.is_none())
             || plan.status.rollout.is_some()
             || !plan.node_actions.is_empty();
-        let usual = if starting || moving { BUSY } else { CALM };
+        let settled = !plan.status.is_true(ConditionType::Reconciling)
+            && (plan.status.is_true(ConditionType::Ready) || self.world.spec().mode != Mode::Managed);
+        let usual = if starting || moving {
+            BUSY
+        } else if settled {
+            CALM
+        } else {
+            UNSETTLED
+        };
         usual.min(plan.wake_after)
     }
 

@@ -54,7 +54,7 @@ impl Screen {
         self.erase();
         self.write(&text);
         if self.output == Output::Table {
-            self.drawn = text.lines().count();
+            self.drawn = rows(&text, width());
         }
         self.last = text;
     }
@@ -92,5 +92,32 @@ impl Screen {
     fn write(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// Columns of the terminal; 0 if it does not tell.
+fn width() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col))
+}
+
+/// Rows a text takes on a terminal that wraps its lines.
+fn rows(text: &str, width: usize) -> usize {
+    let of = |line: &str| line.chars().count().max(1).div_ceil(width);
+    if width == 0 {
+        return text.lines().count();
+    }
+    text.lines().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows;
+
+    #[test]
+    fn wrapped_lines_are_counted() {
+        assert_eq!(
+            (rows("12345\n\n123456\n", 5), rows("12345\n\n123456\n", 0)),
+            (4, 3)
+        );
     }
 }

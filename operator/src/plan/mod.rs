@@ -41,6 +41,7 @@ pub use observed::{Address, Admin, Facts, Life, Lookupd, Memory, Node, Observed,
 use crate::api::{Mode, OnTimeout};
 use draft::Draft;
 use drain::Drain;
+use observed::since;
 use registries::Registries;
 use rollout::Rollout;
 
@@ -252,7 +253,13 @@ fn wake_after(draft: &Draft<'_>, parts: &Parts, shape: &Shape) -> Duration {
         waits.push(WORKING);
     }
     if parts.registries.removing {
-        waits.push(REMOVING);
+        let delay = observed.cluster.spec.lookupd.removal_delay.get();
+        let begun = observed
+            .lookupds
+            .iter()
+            .filter_map(|lookupd| lookupd.removing_since);
+        let left = begun.map(|begun| delay.saturating_sub(since(observed.now, begun)));
+        waits.push(left.min().unwrap_or(ASKED).clamp(ASKED, REMOVING));
     }
     if !observed.refused.is_empty() {
         waits.push(REFUSED);
