@@ -1,9 +1,9 @@
 //! What carries out effects: the timer wheel, the disk workers, the task tracker.
 
+use crate::disk_workers::{DiskWorkers, SyncRules};
+use crate::effects::{Effects, Spill};
 use crate::health::Health;
-use crate::queue::DiskWorkers;
-use crate::queue::workers::SyncRules;
-use crate::timers::Timers;
+use crate::timers::{Timer, Timers};
 use nsq_service::clock::Clock;
 use nsq_service::tasks::Tasks;
 use std::io;
@@ -43,10 +43,57 @@ impl Engine {
         let turning = engine.clone();
         engine.tasks.spawn(async move {
             tokio::select! {
-                () = turning.timers.run(&turning) => {}
+                () = turning.ring() => {}
                 () = turning.tasks.stopping() => {}
             }
         });
         Ok(engine)
+    }
+
+    /// Carries out what was left to do. Every spill is tried, also after one failed.
+    ///
+    /// # Errors
+    /// The first failure to write: that queue does not have its run.
+    pub async fn settle(&self, effects: &mut Effects) -> io::Result<()> {
+        let mut outcome = Ok(());
+        self.timers.wake(effects);
+        while !effects.is_immediate() {
+            for Spill { owner, run } in std::mem::take(&mut effects.spills) {
+                let written = self.workers.append(&owner, run, effects).await;
+                outcome = outcome.and(written);
+            }
+            for owner in effects.serve.drain(..) {
+                self.workers.serve(owner).await;
+            }
+            effects.later.drain(..).for_each(|work| self.tasks.spawn(work));
+            self.timers.wake(effects);
+        }
+        outcome
+    }
+
+    /// Rings the timers, for ever; what is left at the end is taken out with [`Timers::extract`].
+    async fn ring(&self) {
+        loop {
+            let mut effects = Effects::default();
+            for timer in self.timers.due().await {
+                match timer {
+                    Timer::Deferred(channel, epoch, run) => {
+                        channel.release_deferred(epoch, run, &mut effects);
+                    }
+                    Timer::Orphan(channel, epoch, id, run) => {
+                        channel.release_orphan(epoch, id, run, &mut effects);
+                    }
+                    Timer::Sync(owner) => {
+                        if let Some(backlog) = owner.backlog() {
+                            backlog.request_sync();
+                            effects.serve.push(owner);
+                        }
+                    }
+                }
+            }
+            if let Err(e) = self.settle(&mut effects).await {
+                tracing::error!("failed to put a message back on its queue - {e}");
+            }
+        }
     }
 }

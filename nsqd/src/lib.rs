@@ -6,7 +6,8 @@
 //! | [`broker`] | the topic map; create, delete, pause, publish, subscribe | sockets, HTTP, JSON of the wire |
 //! | [`topic`] | fan-out to channels; what waits while it cannot flow | consumers |
 //! | [`channel`] | who gets a message, what is in flight, deferred or timed out | files, frames |
-//! | [`queue`] | memory first, files after; the disk workers | what a message is for |
+//! | [`queue`] | memory first, files after | what a message is for |
+//! | [`disk_workers`] | the threads that serve queue files | whose files they are |
 //! | [`block`] | messages in memory | where they are queued |
 //! | [`wheel`], [`timers`] | when something is due | what it is |
 //! | [`cores`] | how many threads the processors are worth | what they do |
@@ -20,6 +21,7 @@ pub mod broker;
 pub mod channel;
 pub mod client;
 pub mod cores;
+pub mod disk_workers;
 pub mod effects;
 pub mod engine;
 pub mod health;

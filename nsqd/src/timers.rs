@@ -1,10 +1,7 @@
-//! The one timer task: deferred messages, messages of consumers that are gone, syncs of files.
+//! What has a due time: deferred messages, messages of consumers that are gone, syncs of files. The engine rings it.
 
 use crate::block::Run;
-use crate::channel::Channel;
-use crate::effects::Effects;
-use crate::engine::Engine;
-use crate::queue::QueueOwner;
+use crate::effects::{Effects, QueueOwner};
 use crate::wheel::{Key, Wheel};
 use nsq_protocol::{ChannelName, TopicName};
 use nsq_service::clock::Clock;
@@ -16,12 +13,24 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::Notify;
 
+/// A channel, as those see it who hold its messages back.
+pub trait Holder: Send + Sync {
+    /// Topic and channel.
+    fn names(&self) -> (TopicName, ChannelName);
+    /// Counts how often it was emptied: what is older than the present epoch is of no use to it.
+    fn epoch(&self) -> u64;
+    /// The time of a deferred message has come.
+    fn release_deferred(&self, epoch: u64, run: Run, effects: &mut Effects);
+    /// The time of a message whose consumer is gone has come. With its id.
+    fn release_orphan(&self, epoch: u64, id: u64, run: Run, effects: &mut Effects);
+}
+
 /// What happens when its time has come.
 pub enum Timer {
     /// A message goes to the end of its channel's queue, unless the channel was emptied since (another epoch).
-    Deferred(Arc<Channel>, u64, Run),
+    Deferred(Arc<dyn Holder>, u64, Run),
     /// The same for a message whose consumer is gone: it timed out. With its id.
-    Orphan(Arc<Channel>, u64, u64, Run),
+    Orphan(Arc<dyn Holder>, u64, u64, Run),
     /// The files of a queue are synced.
     Sync(Arc<dyn QueueOwner>),
 }
@@ -73,7 +82,17 @@ impl Timers {
     pub fn start(&self, after: u64, timer: Timer) {
         let mut effects = Effects::default();
         self.insert(self.now().saturating_add(after), timer, &mut effects);
-        effects.wake(self);
+        self.wake(&mut effects);
+    }
+
+    /// The part of the effects that never waits: wakes consumers, and whoever rings the timers.
+    pub fn wake(&self, effects: &mut Effects) {
+        for client in effects.wakes.drain(..) {
+            client.wake();
+        }
+        if std::mem::take(&mut effects.rearm) {
+            self.rearm();
+        }
     }
 
     /// Takes out the entries that the predicate selects, with their due times. Walks all entries.
@@ -99,9 +118,7 @@ impl Timers {
             if let Timer::Deferred(channel, epoch, _) = timer
                 && *epoch == channel.epoch()
             {
-                let entry = last
-                    .entry((channel.topic().clone(), channel.name().clone()))
-                    .or_insert(due);
+                let entry = last.entry(channel.names()).or_insert(due);
                 *entry = due.max(*entry);
             }
         });
@@ -113,8 +130,8 @@ impl Timers {
         self.changed.notify_one();
     }
 
-    /// Turns the wheel for ever; dropped at shutdown, where what is left is taken out with [`Self::extract`].
-    pub async fn run(&self, engine: &Arc<Engine>) {
+    /// Waits until something is due and takes it out. Cancel safe: nothing is taken out before it returns.
+    pub async fn due(&self) -> Vec<Timer> {
         loop {
             let (mut due, now) = (Vec::new(), self.now());
             let next = {
@@ -125,8 +142,7 @@ impl Timers {
                 next
             };
             if !due.is_empty() {
-                ring(due, engine).await;
-                continue;
+                return due;
             }
             let changed = self.changed.notified();
             match next {
@@ -138,24 +154,5 @@ impl Timers {
                 None => changed.await,
             }
         }
-    }
-}
-
-async fn ring(due: Vec<Timer>, engine: &Arc<Engine>) {
-    let mut effects = Effects::default();
-    for timer in due {
-        match timer {
-            Timer::Deferred(channel, epoch, run) => channel.release_deferred(epoch, run, &mut effects),
-            Timer::Orphan(channel, epoch, id, run) => channel.release_orphan(epoch, id, run, &mut effects),
-            Timer::Sync(owner) => {
-                if let Some(backlog) = owner.backlog() {
-                    backlog.request_sync();
-                    effects.serve.push(owner);
-                }
-            }
-        }
-    }
-    if let Err(e) = effects.settle(engine).await {
-        tracing::error!("failed to put a message back on its queue - {e}");
     }
 }

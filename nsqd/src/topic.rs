@@ -6,16 +6,16 @@
 
 use crate::block::{BatchBuilder, Run};
 use crate::channel::Channel;
-use crate::effects::{Effects, Spill};
+use crate::disk_workers::DiskWorkers;
+use crate::effects::{Effects, Later, QueueOwner, Spill};
 use crate::engine::Engine;
 use crate::message_id::{IdFactory, WaitTicks, tick_of};
 use crate::queue::backlog::LockedBacklog;
-use crate::queue::{Backlog, DiskWorkers, MessageQueue, QueueOwner};
+use crate::queue::{Backlog, MessageQueue};
 use nsq_protocol::{ChannelName, TopicName};
 use parking_lot::Mutex;
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
@@ -40,6 +40,7 @@ pub struct Topic {
     pub message_bytes: AtomicU64,
     /// Messages in its own queue, on their way into files included.
     inside: AtomicI64,
+    engine: Arc<Engine>,
     this: Weak<Self>,
 }
 
@@ -74,7 +75,13 @@ enum Step {
 impl Topic {
     /// A topic with its own queue; without files it is ephemeral. It does not flow before [`Self::start`].
     #[must_use]
-    pub fn new(name: TopicName, incarnation: u64, queue: MessageQueue, ids: IdFactory) -> Arc<Self> {
+    pub fn new(
+        name: TopicName,
+        incarnation: u64,
+        queue: MessageQueue,
+        ids: IdFactory,
+        engine: Arc<Engine>,
+    ) -> Arc<Self> {
         let backlog = queue.backlog().cloned();
         Arc::new_cyclic(|this| Self {
             name,
@@ -92,6 +99,7 @@ impl Topic {
             backlog,
             message_count: AtomicU64::new(0),
             message_bytes: AtomicU64::new(0),
+            engine,
             this: this.clone(),
         })
     }
@@ -183,7 +191,7 @@ impl Topic {
             && let Some(this) = self.this.upgrade()
         {
             state.catching_up = true;
-            effects.catch_up.push(this);
+            effects.later.push(this.catch_up());
         }
     }
 
@@ -256,19 +264,19 @@ impl Topic {
     }
 
     /// Moves what the topic kept to the channels, until nothing is left or it may not flow any longer.
-    pub fn catch_up(self: Arc<Self>, engine: Arc<Engine>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn catch_up(self: Arc<Self>) -> Later {
         Box::pin(async move {
             loop {
                 let mut effects = Effects::default();
                 let step = self.catch_up_step(&mut effects);
-                if let Err(e) = effects.settle(&engine).await {
+                if let Err(e) = self.engine.settle(&mut effects).await {
                     tracing::error!("TOPIC({}): failed to hand messages over - {e}", self.name);
                 }
                 match step {
                     Step::Moved => tokio::task::yield_now().await,
                     Step::NeedsRead => {
                         let Some(owner) = self.owner() else { return };
-                        engine.workers.serve_now(&owner).await;
+                        self.engine.workers.serve_now(&owner).await;
                     }
                     Step::Done => return,
                 }

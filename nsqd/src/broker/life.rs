@@ -3,13 +3,13 @@
 use super::Broker;
 use crate::block::Run;
 use crate::channel::Channel;
+use crate::disk_workers::SyncRules;
 use crate::effects::Effects;
 use crate::engine::Engine;
 use crate::health::Health;
 use crate::message_id::{IdFactory, tick_of};
 use crate::metadata::{self, Metadata, TopicEntry};
 use crate::options::Options;
-use crate::queue::workers::SyncRules;
 use crate::queue::{Backlog, MessageQueue};
 use crate::timers::Timer;
 use crate::topic::Topic;
@@ -124,7 +124,7 @@ impl Broker {
             topic.start(&mut effects);
             self.topics.write().insert(entry.name, topic);
         }
-        effects.settle(&self.engine).await
+        self.engine.settle(&mut effects).await
     }
 
     fn queue(&self, name: &str, ephemeral: bool) -> io::Result<MessageQueue> {
@@ -158,7 +158,13 @@ impl Broker {
     pub(super) fn make_topic(&self, name: &TopicName) -> io::Result<Arc<Topic>> {
         let queue = self.queue(name.as_str(), name.is_ephemeral())?;
         let ids = IdFactory::new(self.options.node_id, self.first_tick);
-        Ok(Topic::new(name.clone(), self.number(), queue, ids))
+        Ok(Topic::new(
+            name.clone(),
+            self.number(),
+            queue,
+            ids,
+            self.engine.clone(),
+        ))
     }
 
     pub(super) fn make_channel(&self, topic: &Topic, name: &ChannelName) -> io::Result<Arc<Channel>> {
@@ -238,18 +244,18 @@ impl Broker {
     /// The first failure of the file system; everything was tried.
     pub async fn close(&self) -> io::Result<()> {
         let mut outcome = self.save_metadata().await;
-        let mut waiting: FxHashMap<*const Channel, Vec<Run>> = FxHashMap::default();
+        let mut waiting: FxHashMap<*const (), Vec<Run>> = FxHashMap::default();
         for (_, timer) in self.engine.timers.extract(|_| true) {
             if let Timer::Deferred(channel, epoch, run) | Timer::Orphan(channel, epoch, _, run) = timer
                 && channel.epoch() == epoch
             {
-                waiting.entry(Arc::as_ptr(&channel)).or_default().push(run);
+                waiting.entry(Arc::as_ptr(&channel).cast()).or_default().push(run);
             }
         }
         let mut closing = Vec::new();
         for topic in self.topics() {
             for channel in topic.channels() {
-                let rest = waiting.remove(&Arc::as_ptr(&channel)).unwrap_or_default();
+                let rest = waiting.remove(&Arc::as_ptr(&channel).cast()).unwrap_or_default();
                 closing.push((channel.name().as_str().len(), Closing::Channel(channel, rest)));
             }
             closing.push((topic.name().as_str().len(), Closing::Topic(topic)));

@@ -154,7 +154,7 @@ impl Broker {
         }
         let mut effects = Effects::default();
         topic.start(&mut effects);
-        effects.settle(&self.engine).await?;
+        self.engine.settle(&mut effects).await?;
         Ok(topic)
     }
 
@@ -176,7 +176,7 @@ impl Broker {
             tracing::info!("TOPIC({}): new channel({name})", topic.name());
             self.note_change(name.is_ephemeral() || topic.is_ephemeral());
         }
-        effects.settle(&self.engine).await?;
+        self.engine.settle(&mut effects).await?;
         Ok(Some(channel))
     }
 
@@ -207,10 +207,10 @@ impl Broker {
             }
         }
         if effects.is_immediate() {
-            effects.wake(&self.engine.timers);
+            self.engine.timers.wake(effects);
             return Ok(());
         }
-        Ok(effects.settle(&self.engine).await?)
+        Ok(self.engine.settle(effects).await?)
     }
 
     /// Notes a new connection, which `make` makes with a number of its own.
@@ -282,7 +282,7 @@ impl Broker {
     pub async fn pause_topic(&self, topic: &Topic, paused: bool) -> io::Result<()> {
         let mut effects = Effects::default();
         topic.set_paused(paused, &mut effects);
-        effects.settle(&self.engine).await?;
+        self.engine.settle(&mut effects).await?;
         self.save_metadata().await
     }
 
@@ -293,7 +293,7 @@ impl Broker {
     pub async fn pause_channel(&self, channel: &Channel, paused: bool) -> io::Result<()> {
         let mut effects = Effects::default();
         channel.set_paused(paused, &mut effects);
-        effects.settle(&self.engine).await?;
+        self.engine.settle(&mut effects).await?;
         self.save_metadata().await
     }
 

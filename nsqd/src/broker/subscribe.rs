@@ -70,7 +70,7 @@ impl Broker {
         let mut effects = Effects::default();
         let channel = &subscription.channel;
         let others = channel.unsubscribe(client, &subscription.gauges, &mut effects);
-        if let Err(e) = effects.settle(&self.engine).await {
+        if let Err(e) = self.engine.settle(&mut effects).await {
             tracing::error!("CHANNEL({}): {e}", channel.name());
         }
         if !others && channel.is_ephemeral() && !self.engine.tasks.is_stopping() {

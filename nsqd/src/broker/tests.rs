@@ -116,7 +116,7 @@ impl World {
     }
 
     async fn settle(&self, mut effects: Effects) {
-        effects.settle(&self.broker.engine).await.unwrap();
+        self.broker.engine.settle(&mut effects).await.unwrap();
     }
 
     async fn act(&mut self, action: Action) {

@@ -8,10 +8,11 @@ pub mod state;
 
 use crate::block::Run;
 use crate::client::Client;
-use crate::effects::{Effects, Spill};
+use crate::disk_workers::DiskWorkers;
+use crate::effects::{Effects, QueueOwner, Spill};
 use crate::queue::backlog::LockedBacklog;
-use crate::queue::{Backlog, DiskWorkers, MessageQueue, QueueOwner};
-use crate::timers::{Timer, Timers};
+use crate::queue::{Backlog, MessageQueue};
+use crate::timers::{Holder, Timer, Timers};
 use nsq_protocol::{ChannelName, TopicName};
 use parking_lot::Mutex;
 use state::ChannelState;
@@ -285,24 +286,6 @@ impl Channel {
         }
     }
 
-    pub(crate) fn release_deferred(&self, epoch: u64, run: Run, effects: &mut Effects) {
-        let mut state = self.state.lock();
-        if state.gauges.epoch == epoch && !state.exiting {
-            state.gauges.deferred.fetch_sub(signed(run.len()), Relaxed);
-            self.enqueue(&mut state, run, effects);
-        }
-    }
-
-    pub(crate) fn release_orphan(&self, epoch: u64, id: u64, run: Run, effects: &mut Effects) {
-        let mut state = self.state.lock();
-        if state.gauges.epoch == epoch && !state.exiting {
-            state.orphans.remove(&id);
-            state.gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
-            self.counters.timed_out.fetch_add(run.len() as u64, Relaxed);
-            self.enqueue(&mut state, run, effects);
-        }
-    }
-
     /// Why a consumer cannot answer a message that it does not hold.
     #[must_use]
     pub fn why_not_yours(&self, id: Option<u64>) -> NotYours {
@@ -395,8 +378,8 @@ impl Channel {
         outcome
     }
 
-    fn is(&self, other: &Arc<Self>) -> bool {
-        std::ptr::eq(self, Arc::as_ptr(other))
+    fn is(&self, other: &Arc<dyn Holder>) -> bool {
+        std::ptr::addr_eq(self, Arc::as_ptr(other))
     }
 
     /// Begins a new epoch; consumers look at once, so that their windows reopen.
@@ -479,6 +462,34 @@ pub struct ChannelSnapshot {
     pub consumers: Vec<Arc<Client>>,
     /// Whether deliveries are stopped.
     pub paused: bool,
+}
+
+impl Holder for Channel {
+    fn names(&self) -> (TopicName, ChannelName) {
+        (self.topic.clone(), self.name.clone())
+    }
+
+    fn epoch(&self) -> u64 {
+        Self::epoch(self)
+    }
+
+    fn release_deferred(&self, epoch: u64, run: Run, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        if state.gauges.epoch == epoch && !state.exiting {
+            state.gauges.deferred.fetch_sub(signed(run.len()), Relaxed);
+            self.enqueue(&mut state, run, effects);
+        }
+    }
+
+    fn release_orphan(&self, epoch: u64, id: u64, run: Run, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        if state.gauges.epoch == epoch && !state.exiting {
+            state.orphans.remove(&id);
+            state.gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
+            self.counters.timed_out.fetch_add(run.len() as u64, Relaxed);
+            self.enqueue(&mut state, run, effects);
+        }
+    }
 }
 
 impl QueueOwner for Channel {

@@ -4,7 +4,6 @@
 //! happens to files and what happens to the owner's read-ahead are one step.
 
 use crate::block::{BatchBuilder, Block, Head, Run};
-use crate::effects::Effects;
 use nsq_protocol::message::{HEADER_BYTES, Message};
 use nsq_storage::{Disk, DiskQueue, QueueOptions, Severity, Warning};
 use parking_lot::{Mutex, MutexGuard};
@@ -19,40 +18,25 @@ const READ_AHEAD_MESSAGES: usize = 4096;
 /// Bytes that are encoded before they are written at a clean stop.
 const CLOSE_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// A topic or channel, as the threads that serve its files see it.
-pub trait QueueOwner: Send + Sync {
-    /// Its files. `None` for an ephemeral queue.
-    fn backlog(&self) -> Option<&Arc<Backlog>>;
-    /// Whether it wants to read ahead. Takes the owner's lock.
-    fn wants_more(&self) -> bool;
-    /// Takes what was read ahead. Takes the owner's lock; the file lock is held.
-    fn read_ahead(&self, run: Run, effects: &mut Effects);
-    /// Hears that the files have grown by a run that was spilled.
-    fn spilled(&self, effects: &mut Effects);
-    /// Hears that `n` messages of a spill could not be written and are not in the queue. Whether that is a failure:
-    /// a channel that is being deleted has no use for them.
-    fn spill_failed(&self, n: usize) -> bool;
-}
-
 /// The files of one queue and what is to be done with them.
 #[derive(Debug)]
 pub struct Backlog {
     name: String,
     /// Which disk worker serves it.
-    pub(super) worker: usize,
+    pub(crate) worker: usize,
     files: Mutex<Files>,
     /// Messages in the files that nobody has taken.
     depth: AtomicU64,
     /// Messages taken by consumers that the files still count as unread.
     taken: AtomicU64,
     /// Whether a worker is asked to serve it already.
-    pub(super) scheduled: AtomicBool,
+    pub(crate) scheduled: AtomicBool,
     /// Whether the files are to be synced at the next service.
-    pub(super) sync_requested: AtomicBool,
+    pub(crate) sync_requested: AtomicBool,
     /// Whether a timer for the next sync runs.
-    pub(super) sync_armed: AtomicBool,
+    pub(crate) sync_armed: AtomicBool,
     /// Whether the last write took long: then connections leave writing to the workers.
-    pub(super) slow: AtomicBool,
+    pub(crate) slow: AtomicBool,
 }
 
 /// What the file lock guards.

@@ -1,13 +1,11 @@
 //! The queue of a topic or channel: memory first, files when memory is full.
 //!
-//! [`MessageQueue`] is the part under its owner's lock and pure; [`backlog`] is the files behind it, [`workers`] the
-//! threads that serve them. Only this module knows nsq-storage.
+//! [`MessageQueue`] is the part under its owner's lock and pure; [`backlog`] is the files behind it. Only this module knows
+//! nsq-storage.
 
 pub mod backlog;
-pub mod workers;
 
-pub use backlog::{Backlog, QueueOwner};
-pub use workers::DiskWorkers;
+pub use backlog::Backlog;
 
 use crate::block::Run;
 use std::collections::VecDeque;

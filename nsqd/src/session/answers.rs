@@ -149,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             channel.put_back_later(gauges, run, delay, &mut self.effects);
         }
         if !self.effects.is_immediate()
-            && let Err(e) = self.effects.settle(&self.broker.engine).await
+            && let Err(e) = self.broker.engine.settle(&mut self.effects).await
         {
             self.not_done(ErrorCode::ReqFailed, "REQ", id, &os_text(&e));
         }

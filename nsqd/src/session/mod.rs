@@ -194,8 +194,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let more_output = self.deliver();
             self.pass_on_unused_wake();
             if self.effects.is_immediate() {
-                self.effects.wake(&self.broker.engine.timers);
-            } else if let Err(e) = self.effects.settle(&self.broker.engine).await {
+                self.broker.engine.timers.wake(&mut self.effects);
+            } else if let Err(e) = self.broker.engine.settle(&mut self.effects).await {
                 // What could not be put back is counted nowhere any more: the log is the only place to say so.
                 tracing::error!(
                     "CLIENT({}): failed to put a message back - {e}",

@@ -54,6 +54,10 @@ const REFUSALS: &[Refusal] = &[
     },
     Refusal {
         files: &[
+            "nsqd/src/engine",
+            "nsqd/src/disk_workers",
+            "nsqd/src/timers",
+            "nsqd/src/effects",
             "nsqd/src/queue",
             "nsqd/src/block",
             "nsqd/src/wheel",
@@ -68,7 +72,12 @@ const REFUSALS: &[Refusal] = &[
             "crate::lookup",
             "crate::statsd",
         ],
-        why: "queues, blocks, ids and the wheel are below everything else",
+        why: "the machinery does not know whose messages it moves",
+    },
+    Refusal {
+        files: &["nsqd/src/effects", "nsqd/src/queue", "nsqd/src/timers"],
+        paths: &["crate::engine", "crate::disk_workers"],
+        why: "what is to be done does not know who does it",
     },
     Refusal {
         files: &[

@@ -1,9 +1,10 @@
 //! The threads that serve queue files: read ahead, mark as read, sync, and write when a connection should not.
 
-use super::backlog::{Backlog, LockedBacklog, QueueOwner};
 use crate::block::Run;
-use crate::effects::Effects;
+use crate::effects::{Effects, QueueOwner};
 use crate::health::Health;
+use crate::queue::Backlog;
+use crate::queue::backlog::LockedBacklog;
 use crate::timers::{Timer, Timers};
 use std::io;
 use std::sync::Arc;
@@ -257,6 +258,6 @@ impl Shared {
         if dirty {
             self.arm_sync(owner, backlog);
         }
-        effects.wake(&self.timers);
+        self.timers.wake(&mut effects);
     }
 }
