@@ -31,10 +31,10 @@ fn states(status: &Value) -> Vec<String> {
         .collect()
 }
 
-/// OP-196, without evacuation: 1 -> 3 -> 1 with messages on the nodes that go. They stay until consumers have all of them,
+/// What scaling needs no evacuation for: 1 -> 3 -> 1 with messages on the nodes that go. They stay until consumers have all of them,
 /// publishers are kept away meanwhile, and the states follow each other.
 #[test]
-fn op_196_scale_up_and_drain_with_consumers() {
+fn scale_up_and_drain_with_consumers() {
     let mut local = Local::running(&manifest(1, 1, ""));
     local.edit(&manifest(3, 1, ""));
     local.await_status("3/3", |status| {

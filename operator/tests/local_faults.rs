@@ -92,10 +92,11 @@ fn op_198_child_that_cannot_start() {
     local.stop();
 }
 
-/// OP-199, first part: Ctrl-C ends all children, in order, and exits with 0.
+/// OP-199, first part: Ctrl-C ends all children, in order, and exits with 0; what was in memory is there again afterwards.
 #[test]
 fn op_199_interrupt() {
     let mut local = Local::running(&manifest(2, 1, ""));
+    assert_eq!(local.http("nsqd-1", "POST", "/pub?topic=t", "m").unwrap().0, 200);
     let pids = local.pids();
     assert_eq!(pids.len(), 4);
     local.signal(Signal::INT);
@@ -103,10 +104,15 @@ fn op_199_interrupt() {
     await_gone(&pids);
     let said = local.stderr();
     let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("{what}: {said}"));
-    assert!(at("stopping; press again to kill") < at("nsqadmin stopped"));
+    assert!(at("stopping; press again to kill and lose 1 message in memory") < at("nsqadmin stopped"));
     assert!(
         at("nsqadmin stopped") < at("nsqd-0 stopped") && at("nsqd-1 stopped") < at("nsqlookupd-0 stopped")
     );
+    local.start_again(&["-f", "m.yaml", "--output", "json"]);
+    local.await_phase("Running");
+    let depth = || local.json("nsqd-1", "/stats?format=json&topic=t")["topics"][0]["depth"].as_i64();
+    eventually(PATIENCE, || depth() == Some(1));
+    local.stop();
 }
 
 /// OP-199, second part: a second Ctrl-C kills and exits with 130, and both say what is lost.

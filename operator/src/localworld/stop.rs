@@ -31,8 +31,9 @@ pub(super) async fn stop<D: Daemons + 'static>(
         .unwrap_or(0);
     if messages > 0 {
         let count = grouped(messages);
+        let unit = if messages == 1 { "message" } else { "messages" };
         screen.say(&format!(
-            "stopping; press again to kill and lose {count} messages in memory"
+            "stopping; press again to kill and lose {count} {unit} in memory"
         ));
     } else {
         screen.say("stopping; press again to kill");
