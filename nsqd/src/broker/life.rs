@@ -204,7 +204,14 @@ impl Broker {
     /// Those of the file system: the file is then as it was.
     pub async fn save_metadata(&self) -> io::Result<()> {
         // One at a time, so that an older picture never replaces a newer one.
-        let _writing = self.metadata_writer.lock().await;
+        let closed = self.metadata_writer.lock().await;
+        if *closed {
+            return Ok(());
+        }
+        self.write_metadata().await
+    }
+
+    async fn write_metadata(&self) -> io::Result<()> {
         let path: PathBuf = self.options.data_path.join(metadata::FILE_NAME);
         tracing::info!("NSQ: persisting topic/channel metadata to {}", path.display());
         let (content, disk) = (self.metadata().encode(), self.disk.clone());
@@ -243,7 +250,12 @@ impl Broker {
     /// # Errors
     /// The first failure of the file system; everything was tried.
     pub async fn close(&self) -> io::Result<()> {
-        let mut outcome = self.save_metadata().await;
+        let mut outcome = {
+            let mut closed = self.metadata_writer.lock().await;
+            // From here on topics end one by one: no later picture may replace this one.
+            *closed = true;
+            self.write_metadata().await
+        };
         let mut waiting: FxHashMap<*const (), Vec<Run>> = FxHashMap::default();
         for (_, timer) in self.engine.timers.extract(|_| true) {
             if let Timer::Deferred(channel, epoch, run) | Timer::Orphan(channel, epoch, _, run) = timer

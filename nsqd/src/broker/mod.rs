@@ -90,7 +90,8 @@ pub struct Broker {
     first_tick: u64,
     changes: watch::Sender<u64>,
     metadata_changed: Notify,
-    metadata_writer: tokio::sync::Mutex<()>,
+    /// Held while the metadata is written; true once the last picture of a clean stop was.
+    metadata_writer: tokio::sync::Mutex<bool>,
     source: OnceLock<Arc<dyn ChannelSource>>,
     clients: Mutex<FxHashMap<u64, Arc<Client>>>,
     next_number: AtomicU64,
