@@ -63,23 +63,7 @@ impl LocalCluster {
     /// The last table that was printed whole: the phase of the cluster, and its daemons.
     #[must_use]
     pub fn table(&self) -> Option<(String, Vec<Node>)> {
-        let lines = self.process.text_lines();
-        // A table ends with the folder of the data; what follows the last such line is still being written.
-        let end = lines.iter().rposition(|line| line.starts_with("data "))?;
-        let start = lines[..end]
-            .iter()
-            .rposition(|line| line.starts_with("cluster "))?;
-        let phase = lines[start].split_whitespace().nth(2)?.to_owned();
-        let rows = lines[start..end]
-            .iter()
-            .skip_while(|line| !line.starts_with("NAME "))
-            .skip(1);
-        Some((
-            phase,
-            rows.take_while(|line| !line.is_empty())
-                .filter_map(|line| node(line))
-                .collect(),
-        ))
+        last_table(&self.process.text_lines())
     }
 
     /// The daemons of the last table.
@@ -168,6 +152,25 @@ impl LocalCluster {
     }
 }
 
+/// A table begins with the cluster and ends with an empty line behind its rows; one without it is still being written.
+fn last_table(lines: &[String]) -> Option<(String, Vec<Node>)> {
+    let starts = (0..lines.len())
+        .rev()
+        .filter(|at| lines[*at].starts_with("cluster "));
+    starts.into_iter().find_map(|start| {
+        let names = start + lines[start..].iter().position(|line| line.starts_with("NAME "))?;
+        let end = names + lines[names..].iter().position(String::is_empty)?;
+        let phase = lines[start].split_whitespace().nth(2)?.to_owned();
+        Some((
+            phase,
+            lines[names + 1..end]
+                .iter()
+                .filter_map(|line| node(line))
+                .collect(),
+        ))
+    })
+}
+
 /// One row: name, state, TCP (not nsqadmin), HTTP, process id (if there is one), note.
 fn node(row: &str) -> Option<Node> {
     let mut words = row.split_whitespace().peekable();
@@ -194,7 +197,34 @@ fn write_manifest(path: PathBuf, spec: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Node, node};
+    use super::{Node, last_table, node};
+
+    #[test]
+    fn the_last_whole_table_counts() {
+        let text = "cluster test   Running   nsqd 1/1   nsqlookupd 1/1\n\
+            NAME     STATE    TCP              HTTP             PID   NOTE\n\
+            nsqd-0   Active   127.0.0.1:4150   127.0.0.1:4151   7\n\
+            \n\
+            data      data (kept)    stop with Ctrl-C\n\
+            \n\
+            ScalingUp: nsqd 1 -> 2\n\
+            cluster test   ScalingUp   nsqd 1/2   nsqlookupd 1/1\n  \
+            nsqd-1 joining\n\
+            NAME     STATE    TCP              HTTP             PID   NOTE\n\
+            nsqd-0   Active   127.0.0.1:4150   127.0.0.1:4151   7\n\
+            nsqd-1   Joining  127.0.0.1:4250   127.0.0.1:4251   8";
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let (phase, nodes) = last_table(&lines).unwrap();
+        assert_eq!(
+            (phase.as_str(), nodes.len()),
+            ("Running", 1),
+            "the second is not whole yet"
+        );
+        let whole = [lines, vec![String::new()]].concat();
+        let (phase, nodes) = last_table(&whole).unwrap();
+        assert_eq!((phase.as_str(), nodes.len()), ("ScalingUp", 2));
+        assert_eq!(last_table(&[]), None);
+    }
 
     #[test]
     fn rows_of_the_table_are_read() {
