@@ -57,12 +57,13 @@ fn op_194_without_a_manifest() {
         // the built-in manifest wants our own daemons
         return;
     }
+    let turn = local::turn();
     let usual = [4150, 4151, 4160, 4161, 4171];
     let free: Vec<bool> = usual
         .iter()
         .map(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .collect();
-    let mut local = Local::start_in(tempfile::tempdir().unwrap(), &[]);
+    let mut local = Local::start_in_turn(turn, tempfile::tempdir().unwrap(), &[]);
     nsq_testkit::eventually(local::PATIENCE, || {
         local.stdout().contains("cluster local   Running")
     });
@@ -168,17 +169,16 @@ fn temporary_folders() -> Vec<std::path::PathBuf> {
 /// OP-195: a busy port is replaced, the table says so, and the choice is remembered.
 #[test]
 fn op_195_busy_ports() {
-    let Ok(_busy) = TcpListener::bind(("127.0.0.1", 4151)) else {
-        // somebody has it already, which does as well
-        return busy_ports();
-    };
-    busy_ports();
-}
-
-fn busy_ports() {
+    let turn = local::turn();
+    let mut busy = None;
+    // another program of this machine may have it for the moment
+    nsq_testkit::eventually(local::PATIENCE, || {
+        busy = TcpListener::bind(("127.0.0.1", 4151)).ok();
+        busy.is_some()
+    });
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("m.yaml"), manifest(1, 1, "")).unwrap();
-    let mut local = Local::start_in(home, &["-f", "m.yaml"]);
+    let mut local = Local::start_in_turn(turn, home, &["-f", "m.yaml"]);
     nsq_testkit::eventually(local::PATIENCE, || {
         local.stdout().contains("cluster demo   Running")
     });
@@ -186,10 +186,11 @@ fn busy_ports() {
     assert_ne!(chosen, 4151);
     let stdout = local.stdout();
     assert!(
-        stdout.contains("port 4151 is busy") || stdout.contains("4151, 4150 are busy"),
+        stdout.contains("port 4151 is busy") || stdout.contains("ports 4151, 4150 are busy"),
         "{stdout}"
     );
     local.stop();
+    drop(busy);
     local.start_again(&["-f", "m.yaml", "--output", "json"]);
     local.await_phase("Running");
     assert_eq!(local.port("nsqd-0", "http"), chosen);

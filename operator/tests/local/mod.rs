@@ -33,6 +33,11 @@ pub struct Local {
     _turn: MutexGuard<'static, ()>,
 }
 
+/// Waits until no other cluster of this test program runs.
+pub fn turn() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The program under test.
 pub fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_nsq-operator"))
@@ -109,7 +114,11 @@ impl Local {
 
     /// Starts it with these flags in that folder.
     pub fn start_in(home: TempDir, flags: &[&str]) -> Self {
-        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::start_in_turn(turn(), home, flags)
+    }
+
+    /// The same for a test that had to look at ports first, in its turn.
+    pub fn start_in_turn(turn: MutexGuard<'static, ()>, home: TempDir, flags: &[&str]) -> Self {
         let child = command(home.path(), flags);
         Self {
             child,
