@@ -61,12 +61,6 @@ impl ErrorCode {
             Self::TouchFailed => "E_TOUCH_FAILED",
         }
     }
-
-    /// Whether the server closes the connection after the error frame. Only `FIN`, `REQ` and `TOUCH` leave it open.
-    #[must_use]
-    pub const fn is_fatal(self) -> bool {
-        !matches!(self, Self::FinFailed | Self::ReqFailed | Self::TouchFailed)
-    }
 }
 
 impl fmt::Display for ErrorCode {

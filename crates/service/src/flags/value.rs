@@ -114,12 +114,6 @@ impl Values {
         self.rows.iter().any(|row| row.flag.name == name)
     }
 
-    /// True if the flag stood on the command line.
-    #[must_use]
-    pub fn is_given(&self, name: &str) -> bool {
-        self.rows.iter().any(|row| row.flag.name == name && row.given)
-    }
-
     /// The value of the option with this config key, as `GET /config/:opt` answers it; none for an unknown key.
     #[must_use]
     pub fn render(&self, key: &str) -> Option<Rendered> {
