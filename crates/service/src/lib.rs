@@ -31,3 +31,4 @@ pub mod log;
 pub mod program;
 pub mod signals;
 pub mod tasks;
+pub mod tls;

@@ -177,6 +177,19 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
+impl Stream {
+    /// Waits for the first bytes and copies them without taking them. Over a Unix socket there is nothing to look at: 0.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.peek(buf).await,
+            Self::Unix(_) => Ok(0),
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {

@@ -51,6 +51,28 @@ pub enum Command<'a> {
     Unknown(&'a [u8]),
 }
 
+impl<'a> Command<'a> {
+    /// The first word of the line.
+    #[must_use]
+    pub const fn name(&self) -> &'a [u8] {
+        match self {
+            Self::Nop => b"NOP",
+            Self::Identify => b"IDENTIFY",
+            Self::Auth(_) => b"AUTH",
+            Self::Subscribe(_) => b"SUB",
+            Self::Publish(_) => b"PUB",
+            Self::PublishMany(_) => b"MPUB",
+            Self::PublishDeferred(_) => b"DPUB",
+            Self::Ready(_) => b"RDY",
+            Self::Finish(_) => b"FIN",
+            Self::Requeue(_) => b"REQ",
+            Self::Touch(_) => b"TOUCH",
+            Self::StartClose => b"CLS",
+            Self::Unknown(name) => name,
+        }
+    }
+}
+
 /// What follows the first word of a line, split on every single space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params<'a> {

@@ -3,7 +3,7 @@
 use toml::{Table, Value as Toml};
 
 use super::table::Kind;
-use super::value::{Value, Values, parse_bool, parse_floats};
+use super::value::{Source, Value, Values, parse_bool, parse_floats};
 use crate::duration;
 
 /// Reads TOML.
@@ -31,7 +31,8 @@ pub(super) fn apply(values: &mut Values, table: &Table) -> Result<(), String> {
                 }
             })?;
             // checked even where the command line wins, so that a bad file does not hide behind a flag
-            if !row.given {
+            if row.source < Source::Flag {
+                row.source = Source::File;
                 row.value = value;
             }
         }

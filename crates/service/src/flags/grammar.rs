@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::table::{Flag, Kind};
-use super::value::{Value, Values, default_text};
+use super::value::{Source, Value, Values, default_text};
 
 /// Why the command line does not lead to a start.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,17 +64,17 @@ fn one(
     })?;
     row.value = match (parsed, &mut row.value) {
         // a repeatable flag adds to what the command line said before, not to the default
-        (Value::Strings(new), Value::Strings(old)) if row.given => {
+        (Value::Strings(new), Value::Strings(old)) if row.source == Source::Flag => {
             Value::Strings(old.drain(..).chain(new).collect())
         }
-        (Value::Floats(new), Value::Floats(old)) if row.given => {
+        (Value::Floats(new), Value::Floats(old)) if row.source == Source::Flag => {
             let mut all: Vec<f64> = old.drain(..).chain(new).collect();
             all.sort_by(|a, b| b.total_cmp(a));
             Value::Floats(all)
         }
         (new, _) => new,
     };
-    row.given = true;
+    row.source = Source::Flag;
     Ok(())
 }
 

@@ -85,8 +85,15 @@ pub struct Values {
 pub(super) struct Row {
     pub(super) flag: &'static Flag,
     pub(super) value: Value,
-    /// Set on the command line, which the config file must not override.
-    pub(super) given: bool,
+    pub(super) source: Source,
+}
+
+/// Where a value comes from. A later one wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    Default,
+    File,
+    Flag,
 }
 
 impl Values {
@@ -102,7 +109,7 @@ impl Values {
             Row {
                 flag,
                 value,
-                given: false,
+                source: Source::Default,
             }
         });
         Self { rows: rows.collect() }
@@ -112,6 +119,18 @@ impl Values {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.rows.iter().any(|row| row.flag.name == name)
+    }
+
+    /// True if the option was set, on the command line or in the file.
+    ///
+    /// # Panics
+    /// The table has no such flag.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        match self.rows.iter().find(|row| row.flag.name == name) {
+            Some(row) => row.source != Source::Default,
+            None => unreachable!("no flag -{name} in the table"),
+        }
     }
 
     /// The value of the option with this config key, as `GET /config/:opt` answers it; none for an unknown key.

@@ -110,7 +110,11 @@ pub struct Router<S> {
     state: Arc<S>,
     base: String,
     routes: Vec<(Pattern, Route<S>)>,
+    closed: Option<Closed>,
 }
+
+/// The one answer of a router that lets nobody in.
+type Closed = Box<dyn Fn() -> Reply + Send + Sync>;
 
 impl<S: Send + Sync + 'static> Router<S> {
     /// A router without endpoints.
@@ -120,6 +124,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             state,
             base: String::new(),
             routes: Vec::new(),
+            closed: None,
         }
     }
 
@@ -144,9 +149,21 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// Answers every request with `reply`, whatever it asks for.
+    #[must_use]
+    pub fn closed(mut self, reply: impl Fn() -> Reply + Send + Sync + 'static) -> Self {
+        self.closed = Some(Box::new(reply));
+        self
+    }
+
     /// Answers one request.
     pub(super) async fn call(&self, mut request: Request) -> Reply {
         let started = Instant::now();
+        if let Some(reply) = &self.closed {
+            request.body.discard(MAX_IGNORED_BODY).await;
+            let finished = request.body.finished().load(Ordering::Relaxed);
+            return if finished { reply() } else { reply().closing() };
+        }
         let Some(path) = decode(&request.path, false).map(std::borrow::Cow::into_owned) else {
             return Reply::text("400 Bad Request")
                 .status(StatusCode::BAD_REQUEST)

@@ -18,7 +18,8 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Method};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio_rustls::server::TlsStream;
 use warp::Filter as _;
 
 use super::body::Body;
@@ -27,6 +28,7 @@ use super::request::Request;
 use super::router::Router;
 use crate::listen::{Listener, Peer, Stream, is_temporary};
 use crate::tasks::Tasks;
+use crate::tls::{ServerTls, is_plain_http};
 
 /// What one listener grants its peers. The defaults are those of all daemons (extensions spec 11.5).
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +84,32 @@ pub async fn serve<S: Send + Sync + 'static>(
     tasks: Tasks,
     limits: Limits,
 ) -> io::Result<()> {
-    tracing::info!("HTTP: listening on {listener}");
+    accept(listener, None, router, tasks, limits).await
+}
+
+/// The same over TLS.
+///
+/// # Errors
+/// The listener failed for good.
+pub async fn serve_tls<S: Send + Sync + 'static>(
+    listener: Listener,
+    tls: Arc<ServerTls>,
+    router: Arc<Router<S>>,
+    tasks: Tasks,
+    limits: Limits,
+) -> io::Result<()> {
+    accept(listener, Some(tls), router, tasks, limits).await
+}
+
+async fn accept<S: Send + Sync + 'static>(
+    listener: Listener,
+    tls: Option<Arc<ServerTls>>,
+    router: Arc<Router<S>>,
+    tasks: Tasks,
+    limits: Limits,
+) -> io::Result<()> {
+    let name = if tls.is_some() { "HTTPS" } else { "HTTP" };
+    tracing::info!("{name}: listening on {listener}");
     let open = Arc::new(AtomicUsize::new(0));
     let mut stopping = pin!(tasks.stopping());
     let result = loop {
@@ -97,21 +124,52 @@ pub async fn serve<S: Send + Sync + 'static>(
             }
             Ok((stream, peer)) => {
                 let slot = Slot::take(&open);
-                let connection = connection(stream, peer, Arc::clone(&router), tasks.clone(), limits);
+                let (tls, router, inner) = (tls.clone(), Arc::clone(&router), tasks.clone());
                 tasks.spawn(async move {
-                    connection.await;
+                    match tls {
+                        None => connection(stream, peer, router, inner, limits).await,
+                        Some(tls) => {
+                            if let Some(stream) = secured(stream, &tls, limits.head).await {
+                                connection(stream, peer, router, inner, limits).await;
+                            }
+                        }
+                    }
                     drop(slot);
                 });
             }
             Err(error) if is_temporary(&error) => {
-                tracing::warn!("HTTP: temporary accept failure - {error}");
+                tracing::warn!("{name}: temporary accept failure - {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
             Err(error) => break Err(error),
         }
     };
-    tracing::info!("HTTP: closing {listener}");
+    tracing::info!("{name}: closing {listener}");
     result
+}
+
+const PLAIN_TO_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// The connection after its handshake, which may take `limit`; none if there was none. Plain HTTP is told so.
+async fn secured(mut stream: Stream, tls: &ServerTls, limit: Duration) -> Option<TlsStream<Stream>> {
+    let handshake = async {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && is_plain_http(first[0]) {
+            stream.write_all(PLAIN_TO_TLS).await?;
+            linger(stream).await;
+            return Ok(None);
+        }
+        tls.acceptor().accept(stream).await.map(Some)
+    };
+    match tokio::time::timeout(limit, handshake).await {
+        Ok(Ok(secured)) => secured,
+        Ok(Err(error)) => {
+            tracing::debug!("HTTPS: no handshake - {error}");
+            None
+        }
+        Err(_) => None,
+    }
 }
 
 /// One of the allowed connections.
@@ -131,7 +189,7 @@ impl Drop for Slot {
 }
 
 async fn connection<S: Send + Sync + 'static>(
-    stream: Stream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     router: Arc<Router<S>>,
     tasks: Tasks,
@@ -183,7 +241,7 @@ async fn connection<S: Send + Sync + 'static>(
 }
 
 /// Ends our side, then reads what the peer still sends.
-async fn linger(mut stream: Stream) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let read_rest = async {
         if stream.shutdown().await.is_err() {
             return;
