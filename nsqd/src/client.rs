@@ -3,6 +3,7 @@
 use crate::channel::in_flight::InFlight;
 use futures_util::task::AtomicWaker;
 use nsq_protocol::TopicName;
+use nsq_service::tls::Agreed;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
@@ -37,6 +38,24 @@ pub struct Identity {
     pub topology_region: String,
 }
 
+/// What lies on the bare stream of a connection.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    /// TLS, as it was agreed.
+    pub tls: Option<Agreed>,
+    /// Compression.
+    pub compression: Option<Compression>,
+}
+
+/// How a connection is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Snappy.
+    Snappy,
+    /// Deflate with this level, 1 to 9.
+    Deflate(u32),
+}
+
 /// One connection, shared by its task, the channel it consumes and the stats.
 #[derive(Debug)]
 pub struct Client {
@@ -48,6 +67,8 @@ pub struct Client {
     pub connected_at: i64,
     /// What it said of itself.
     pub identity: Mutex<Identity>,
+    /// What its bytes go through.
+    pub layers: Mutex<Layers>,
     /// Messages it holds; locked after its channel, never before.
     pub in_flight: Mutex<InFlight>,
     /// What happened so far.
@@ -85,6 +106,7 @@ impl Client {
             remote_address,
             connected_at,
             identity: Mutex::new(identity),
+            layers: Mutex::default(),
             in_flight: Mutex::default(),
             counters: ClientCounters::default(),
             state: AtomicU8::new(ClientState::Init as u8),

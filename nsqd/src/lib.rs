@@ -49,6 +49,7 @@ use nsq_service::flags::{Value, Values};
 use nsq_service::listen::Listener;
 use nsq_service::program::Daemon;
 use nsq_service::tasks::Tasks;
+use nsq_service::tls::ServerTls;
 use nsq_storage::{Disk, Lock, os_text};
 use options::Options;
 use std::sync::Arc;
@@ -80,6 +81,8 @@ pub struct Nsqd {
 struct Bound {
     tcp: Listener,
     http: Option<Listener>,
+    https: Option<Listener>,
+    tls: Option<Arc<ServerTls>>,
 }
 
 async fn bind(address: &str) -> Result<Listener, String> {
@@ -88,16 +91,30 @@ async fn bind(address: &str) -> Result<Listener, String> {
         .map_err(|e| format!("listen ({address}) failed - {}", os_text(&e)))
 }
 
+async fn bind_if_wanted(address: &str) -> Result<Option<Listener>, String> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    bind(address).await.map(Some)
+}
+
 impl Bound {
     async fn new(options: &Options) -> Result<Self, String> {
+        let tls = match options.tls.clone().map(ServerTls::load) {
+            None => None,
+            Some(loaded) => Some(loaded.map_err(|why| format!("failed to build TLS config - {why}"))?),
+        };
         let tcp = bind(&options.tcp_address).await?;
-        if options.http_address.is_empty() {
-            return Ok(Self { tcp, http: None });
-        }
-        let http = bind(&options.http_address).await?;
+        let http = bind_if_wanted(&options.http_address).await?;
+        let https = match &tls {
+            Some(_) => bind_if_wanted(&options.https_address).await?,
+            None => None,
+        };
         Ok(Self {
             tcp,
-            http: Some(http),
+            http,
+            https,
+            tls,
         })
     }
 
@@ -137,7 +154,7 @@ impl Nsqd {
         let lifecycle = Arc::new(Lifecycle::new(broker.clone(), now_ms));
         begin_join(&broker, &lookup, &lifecycle, now_ms);
         // One place for each listener, so that saying so never waits.
-        let (failed, failures) = mpsc::channel(2);
+        let (failed, failures) = mpsc::channel(3);
         let mut shown = values;
         shown.set("broadcast_tcp_port", Value::Int(identity.tcp_port));
         shown.set("broadcast_http_port", Value::Int(identity.http_port));
@@ -155,7 +172,7 @@ impl Nsqd {
             lifecycle,
             facts,
         };
-        serve(bound, state, failed);
+        serve(bound, state, &failed);
         Ok(Self {
             broker,
             tasks,
@@ -220,31 +237,44 @@ fn begin_join(broker: &Arc<Broker>, lookup: &Arc<Lookup>, lifecycle: &Arc<Lifecy
     });
 }
 
-/// Serves both listeners; whichever breaks says so.
-fn serve(bound: Bound, state: http::State, failed: mpsc::Sender<String>) {
+/// Serves all listeners; whichever breaks says so.
+fn serve(bound: Bound, state: http::State, failed: &mpsc::Sender<String>) {
     let broker = state.broker.clone();
     let tasks = broker.engine.tasks.clone();
     // Clients were let in by the system since the bind; from here on they are served.
     tracing::info!("TCP: listening on {}", bound.tcp);
+    let state = Arc::new(state);
+    let limits = nsq_service::http::Limits::default();
     if let Some(listener) = bound.http {
-        let serving = nsq_service::http::serve(
-            listener,
-            Arc::new(http::router(Arc::new(state))),
-            tasks.clone(),
-            nsq_service::http::Limits::default(),
-        );
-        let http_failed = failed.clone();
-        tasks.spawn(async move {
-            if let Err(error) = serving.await {
-                // Full: somebody said so before.
-                let _ = http_failed.try_send(format!("http listener failed - {error}"));
-            }
-        });
+        let https_port = bound.https.as_ref().map_or(0, Listener::port);
+        let router = http::router_in_clear(state.clone(), https_port);
+        let serving = nsq_service::http::serve(listener, Arc::new(router), tasks.clone(), limits);
+        tasks.spawn(watch("http listener failed", serving, failed.clone()));
     }
-    tasks.spawn(async move {
-        if let Err(error) = server::accept(broker, bound.tcp).await {
-            // Full: somebody said so before.
-            let _ = failed.try_send(format!("listener.Accept() - {error}"));
+    if let Some(tls) = &bound.tls {
+        if broker.options.tls_version_raised {
+            tracing::warn!(
+                "TLS: the oldest version that is spoken is 1.2; --tls-min-version is raised to it"
+            );
         }
-    });
+        tasks.spawn(tls.clone().watch(tasks.clone()));
+    }
+    if let (Some(listener), Some(tls)) = (bound.https, &bound.tls) {
+        let router = Arc::new(http::router(state));
+        let serving = nsq_service::http::serve_tls(listener, tls.clone(), router, tasks.clone(), limits);
+        tasks.spawn(watch("https listener failed", serving, failed.clone()));
+    }
+    let accepting = server::accept(broker, bound.tls, bound.tcp);
+    tasks.spawn(watch("listener.Accept()", accepting, failed.clone()));
+}
+
+async fn watch(
+    what: &'static str,
+    serving: impl Future<Output = std::io::Result<()>>,
+    failed: mpsc::Sender<String>,
+) {
+    if let Err(error) = serving.await {
+        // Full: somebody said so before.
+        let _ = failed.try_send(format!("{what} - {error}"));
+    }
 }

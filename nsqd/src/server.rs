@@ -3,6 +3,7 @@
 use crate::broker::Broker;
 use crate::session;
 use nsq_service::listen::{Listener, is_temporary};
+use nsq_service::tls::ServerTls;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// The listener failed for good.
-pub async fn accept(broker: Arc<Broker>, listener: Listener) -> io::Result<()> {
+pub async fn accept(broker: Arc<Broker>, tls: Option<Arc<ServerTls>>, listener: Listener) -> io::Result<()> {
     let tasks = broker.engine.tasks.clone();
     let mut complained = false;
     loop {
@@ -25,7 +26,7 @@ pub async fn accept(broker: Arc<Broker>, listener: Listener) -> io::Result<()> {
         match accepted {
             Ok((stream, peer)) => {
                 complained = false;
-                tasks.spawn(session::serve(broker.clone(), stream, peer));
+                tasks.spawn(session::serve(broker.clone(), tls.clone(), stream, peer));
             }
             Err(e) if is_temporary(&e) => {
                 if !std::mem::replace(&mut complained, true) {

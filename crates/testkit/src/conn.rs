@@ -2,11 +2,14 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nsq_protocol::message::Message;
+use rustls::ClientConfig;
 
 use crate::BOUND;
+use crate::layers::{Compression, Layers};
 
 /// Largest frame that is read, in bytes. Nothing in a test is larger; a bad size must not fill the memory.
 const FRAME_CAP: usize = 64 << 20;
@@ -93,6 +96,7 @@ pub fn batch(messages: &[&[u8]]) -> Vec<u8> {
 /// One connection.
 pub struct Conn {
     stream: TcpStream,
+    layers: Layers,
     /// Bytes received and not yet taken as a frame.
     received: Vec<u8>,
 }
@@ -110,8 +114,52 @@ impl Conn {
         stream.set_write_timeout(Some(BOUND)).expect("a socket option");
         Self {
             stream,
+            layers: Layers::default(),
             received: Vec::new(),
         }
+    }
+
+    /// Performs a TLS handshake; everything after it goes through TLS. The error is why there was none, whatever the
+    /// server sent in clear after its alert included.
+    ///
+    /// # Errors
+    ///
+    /// There is no TLS: what is wrong with what the server sent, or that it closed.
+    pub fn start_tls(&mut self, config: &Arc<ClientConfig>) -> Result<(), String> {
+        self.layers.begin_tls(config);
+        let end = Instant::now() + BOUND;
+        loop {
+            let wire = self.layers.handshake_bytes();
+            let sent = wire.is_empty() || self.stream.write_all(&wire).is_ok();
+            if !self.layers.is_handshaking() {
+                return Ok(());
+            }
+            match self.fill(end) {
+                Fill::Some if sent => {}
+                Fill::Broken(why) => return Err(why),
+                Fill::Some | Fill::Closed | Fill::Nothing => return Err("closed".to_owned()),
+            }
+        }
+    }
+
+    /// From here on everything goes through this compression.
+    pub fn start_compression(&mut self, compression: Compression) {
+        self.layers.begin_compression(compression);
+        let early = std::mem::take(&mut self.received);
+        self.layers
+            .receive(&early, &mut self.received, true)
+            .expect("a stream of the agreed compression");
+    }
+
+    /// Sends these bytes as they are, past all layers.
+    #[track_caller]
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server takes the bytes");
+    }
+
+    /// What came in clear although TLS was begun, as text: a server says so when it gives a handshake up.
+    pub fn clear_text(&self) -> String {
+        String::from_utf8_lossy(self.layers.clear_text()).into_owned()
     }
 
     /// The address of this end, as the server sees it.
@@ -122,12 +170,15 @@ impl Conn {
     /// Sends these bytes.
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the server takes the bytes");
+        assert!(self.try_send(bytes), "the server takes the bytes");
     }
 
     /// Sends these bytes to a server that may close meanwhile; says whether all went out.
     pub fn try_send(&mut self, bytes: &[u8]) -> bool {
-        self.stream.write_all(bytes).is_ok()
+        match self.layers.send(bytes) {
+            None => self.stream.write_all(bytes).is_ok(),
+            Some(wire) => self.stream.write_all(&wire).is_ok(),
+        }
     }
 
     /// Sends a command line; the line end is added.
@@ -187,7 +238,7 @@ impl Conn {
         loop {
             match self.fill(end) {
                 Fill::Some => self.received.clear(),
-                Fill::Closed => return true,
+                Fill::Closed | Fill::Broken(_) => return true,
                 Fill::Nothing => return false,
             }
         }
@@ -203,7 +254,7 @@ impl Conn {
             }
             match self.fill(end) {
                 Fill::Some => {}
-                Fill::Closed => return Next::Closed,
+                Fill::Closed | Fill::Broken(_) => return Next::Closed,
                 Fill::Nothing => return Next::Silence,
             }
         }
@@ -234,6 +285,20 @@ impl Conn {
             );
         }
         self.received.drain(..count).collect()
+    }
+
+    /// Whatever comes next; none at the end of the connection.
+    #[track_caller]
+    pub fn next_bytes(&mut self, bound: Duration) -> Option<Vec<u8>> {
+        if self.received.is_empty() && self.fill(Instant::now() + bound) != Fill::Some {
+            return None;
+        }
+        Some(std::mem::take(&mut self.received))
+    }
+
+    /// The certificate the server showed, as DER; none without TLS.
+    pub fn peer_certificate(&self) -> Option<Vec<u8>> {
+        self.layers.peer_certificate()
     }
 
     /// The next frame must be a response with this text.
@@ -374,8 +439,10 @@ impl Conn {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Fill::Closed,
                 Ok(count) => {
-                    self.received.extend_from_slice(&chunk[..count]);
-                    return Fill::Some;
+                    return match self.layers.receive(&chunk[..count], &mut self.received, false) {
+                        Ok(()) => Fill::Some,
+                        Err(why) => Fill::Broken(why),
+                    };
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
@@ -387,9 +454,11 @@ impl Conn {
 }
 
 /// What one read brought.
-#[derive(PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Fill {
     Some,
     Closed,
     Nothing,
+    /// Bytes that a layer does not understand.
+    Broken(String),
 }

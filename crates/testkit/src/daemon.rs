@@ -89,6 +89,21 @@ impl Daemon {
         self.process.http.expect("the daemon has an HTTP port")
     }
 
+    /// Where it listens for HTTPS, as its log says.
+    ///
+    /// # Panics
+    ///
+    /// When it does not say so within [`BOUND`].
+    #[track_caller]
+    pub fn https(&self) -> SocketAddr {
+        const MARK: &str = "HTTPS: listening on ";
+        self.expect_log(MARK);
+        let log = self.log();
+        let (_, rest) = log.split_once(MARK).expect("the line that was waited for");
+        let address = rest.split_whitespace().next().unwrap_or_default();
+        address.parse().expect("an address")
+    }
+
     /// Its data folder.
     pub fn data(&self) -> &Path {
         &self.data

@@ -2,7 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 
 use crate::BOUND;
@@ -78,6 +81,31 @@ pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Reply {
             String::from_utf8_lossy(&answer)
         )
     })
+}
+
+/// The same over TLS. The error is why there was no handshake, or no answer.
+///
+/// # Errors
+///
+/// The server did not let this client in.
+pub fn request_tls(
+    address: SocketAddr,
+    config: &Arc<ClientConfig>,
+    method: &str,
+    target: &str,
+) -> Result<Reply, String> {
+    let name = ServerName::from(address.ip());
+    let client = ClientConnection::new(Arc::clone(config), name).map_err(|error| error.to_string())?;
+    let stream = TcpStream::connect_timeout(&address, BOUND).expect("the server accepts");
+    stream.set_read_timeout(Some(BOUND)).expect("a socket option");
+    let mut stream = StreamOwned::new(client, stream);
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream
+        .write_all(head.as_bytes())
+        .map_err(|error| error.to_string())?;
+    let mut answer = Vec::new();
+    let end = stream.take(REPLY_CAP).read_to_end(&mut answer);
+    parse(&answer).ok_or_else(|| format!("no whole answer: {end:?}"))
 }
 
 /// Takes an answer apart; none if it is not whole.

@@ -15,13 +15,16 @@
 mod conn;
 mod daemon;
 mod http;
+mod layers;
 mod lookupd;
 mod process;
+pub mod tls;
 mod wait;
 
 pub use conn::{Conn, Delivery, Frame, Next, batch, body};
 pub use daemon::{Daemon, Launch};
-pub use http::Reply;
+pub use http::{Reply, request_tls};
+pub use layers::Compression;
 pub use lookupd::{Answer, FakeLookupd, Seen};
 pub use process::{Ended, run_to_end};
 pub use wait::{BOUND, Stopwatch, eventually};

@@ -17,8 +17,9 @@ mod stats;
 use crate::broker::{Broker, Refused};
 use crate::lifecycle::Lifecycle;
 use crate::lookup::Lookup;
+use crate::options::TlsRequired;
 use nsq_service::flags::Values;
-use nsq_service::http::{Failure, Method, Route, Router};
+use nsq_service::http::{Failure, Method, Reply, Route, Router, StatusCode};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -98,6 +99,19 @@ pub fn router(state: Arc<State>) -> Router<State> {
         }))
         .route(Route::v1(get, "/config/:opt", config::show))
         .route(Route::v1(put, "/config/:opt", config::change).reads_body())
+}
+
+/// The endpoints of the plain listener: none when everybody must come over TLS. `https_port` is where that is.
+#[must_use]
+pub fn router_in_clear(state: Arc<State>, https_port: i32) -> Router<State> {
+    if state.broker.options.tls_required != TlsRequired::Everywhere {
+        return router(state);
+    }
+    // The spaces are those of the reference.
+    let body = format!(r#"{{"message": "TLS_REQUIRED", "https_port": {https_port}}}"#);
+    Router::new(state).closed(move || {
+        Reply::content("application/json; charset=utf-8", body.clone()).status(StatusCode::FORBIDDEN)
+    })
 }
 
 /// The answer to a publish that was refused (extensions spec 1.5).

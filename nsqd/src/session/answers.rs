@@ -1,24 +1,28 @@
 //! What a consumer does with its messages: finish, requeue, touch, or nothing in time.
 
+use super::negotiate::Granted;
+use super::transport::codec::Codec;
 use super::{Session, Stop};
 use crate::broker::CannotSubscribe;
 use crate::channel::{Gauges, SubscribeRefused};
-use crate::client::{ClientState, Identity};
+use crate::client::{ClientState, Compression, Identity};
 use nsq_protocol::identify::IdentifyRequest;
 use nsq_protocol::v2::{FrameType, OK};
 use nsq_protocol::{ChannelName, ErrorCode, MessageId, TopicName};
 use nsq_storage::os_text;
+use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    pub(super) fn identify(&mut self, json: &[u8]) -> Result<(), Stop> {
+    pub(super) async fn identify(&mut self, json: &[u8]) -> Result<(), Stop> {
         let request = IdentifyRequest::parse(json)
             .map_err(|_| Stop::error(ErrorCode::BadBody, "IDENTIFY failed to decode JSON body"))?;
         self.negotiated.apply(&request, &self.broker.options)?;
+        let granted = Granted::of(&request, &self.broker.options)?;
         let answer = if request.feature_negotiation {
-            let response = self.negotiated.response(&self.broker.options);
+            let response = self.negotiated.response(granted, &self.broker.options);
             // Strings and numbers always have a JSON form.
             nsq_service::json::to_vec(&response).unwrap_or_default()
         } else {
@@ -36,6 +40,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.start_heartbeats();
         }
         self.output.frame(FrameType::Response, &answer);
+        self.upgrade(granted).await
+    }
+
+    /// Lays what was granted on the stream, one layer after the other; each says `OK` through itself (nsqd spec 2.3).
+    async fn upgrade(&mut self, granted: Granted) -> Result<(), Stop> {
+        if !granted.tls && granted.compression.is_none() {
+            return Ok(());
+        }
+        let failed =
+            |e: &dyn fmt::Display| Stop::error(ErrorCode::IdentifyFailed, format!("IDENTIFY failed {e}"));
+        self.send_all().await?;
+        if granted.tls
+            && let Some(tls) = &self.tls
+        {
+            let early = self.input.take();
+            let agreed = self.stream.start_tls(tls, early).await.map_err(|e| failed(&e))?;
+            self.client.layers.lock().tls = Some(agreed);
+            self.output.frame(FrameType::Response, OK);
+            self.send_all().await?;
+        }
+        if let Some(compression) = granted.compression {
+            let codec = match compression {
+                Compression::Snappy => Codec::snappy(),
+                Compression::Deflate(level) => Codec::deflate(level),
+            };
+            let early = self.input.take();
+            self.stream.start_compression(codec, early);
+            self.client.layers.lock().compression = Some(compression);
+            self.output.frame(FrameType::Response, OK);
+            self.send_all().await?;
+        }
         Ok(())
     }
 

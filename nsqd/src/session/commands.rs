@@ -74,6 +74,8 @@ pub struct Context<'a> {
     pub state: ClientState,
     /// Whether heartbeats are sent.
     pub heartbeats: bool,
+    /// TLS is required and not there yet: only `IDENTIFY` may come.
+    pub tls_first: bool,
     /// What was set.
     pub options: &'a Options,
     /// The topic of the last publish: its name need not be made again.
@@ -85,6 +87,13 @@ pub struct Context<'a> {
 /// # Errors
 /// The error that ends the connection.
 pub fn interpret(command: Command<'_>, cx: &Context<'_>) -> Result<Action, Stop> {
+    if cx.tls_first && !matches!(command, Command::Identify) {
+        let name = command.name();
+        return Err(Stop::raw(
+            ErrorCode::Invalid,
+            &[b"cannot ", name, b" in current state (TLS required)"].concat(),
+        ));
+    }
     match command {
         Command::Nop => Ok(Action::Nothing),
         Command::Finish(p) => cx.finish(p),
@@ -259,6 +268,7 @@ mod tests {
         let cx = Context {
             state,
             heartbeats: true,
+            tls_first: false,
             options: &options,
             last_topic: None,
         };

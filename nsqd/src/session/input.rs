@@ -92,6 +92,11 @@ impl Input {
         matches!(self.reading, Reading::Magic)
     }
 
+    /// Takes what was read and not looked at: the first bytes of a layer that begins here.
+    pub(super) fn take(&mut self) -> BytesMut {
+        std::mem::take(&mut self.buffer)
+    }
+
     /// Gives the buffer back while nothing is in it.
     pub(super) fn release(&mut self) {
         if self.buffer.is_empty() {
@@ -185,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 }
                 let document = self.input.buffer.split_to(*size);
                 match std::mem::replace(&mut self.input.reading, Reading::Line) {
-                    Reading::Document(Body::Identify, _) => self.identify(&document)?,
+                    Reading::Document(Body::Identify, _) => self.identify(&document).await?,
                     _ => return Err(Stop::error(ErrorCode::AuthDisabled, "AUTH disabled")),
                 }
                 self.line_begins();
@@ -224,6 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let context = Context {
             state: self.client.state(),
             heartbeats: self.negotiated.deadline_base.is_some(),
+            tls_first: self.tls.is_some() && self.tls_first(),
             options: &self.broker.options,
             last_topic: self.publishing.last_topic(),
         };

@@ -12,6 +12,7 @@
 //! | [`answers`] | `FIN`, `REQ`, `TOUCH` and time-outs |
 //! | [`delivery`] | taking and encoding messages |
 //! | [`output`] | the write buffer |
+//! | [`transport`] | TLS and compression, once agreed |
 
 pub mod answers;
 pub mod commands;
@@ -20,16 +21,19 @@ pub mod input;
 pub mod negotiate;
 pub mod output;
 pub mod publishing;
+pub mod transport;
 
 use crate::block::Run;
 use crate::broker::{Broker, Subscription};
 use crate::client::{Client, ClientState, Identity};
 use crate::effects::Effects;
+use crate::options::TlsRequired;
 use input::Input;
 use negotiate::Negotiated;
 use nsq_protocol::v2::{FrameType, HEARTBEAT};
 use nsq_protocol::{ErrorCode, MessageId};
 use nsq_service::listen::Peer;
+use nsq_service::tls::ServerTls;
 use output::Output;
 use publishing::Publishing;
 use std::fmt;
@@ -42,6 +46,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep};
+use transport::Transport;
 
 /// Bytes of output from which on a turn writes before it takes more.
 const TURN_BYTES: usize = 64 * 1024;
@@ -91,7 +96,12 @@ impl From<io::Error> for Stop {
 }
 
 /// Serves one connection to its end.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(broker: Arc<Broker>, stream: S, peer: Peer) {
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    broker: Arc<Broker>,
+    tls: Option<Arc<ServerTls>>,
+    stream: S,
+    peer: Peer,
+) {
     let address = match peer {
         Peer::Tcp(address) => address.ip().to_string(),
         Peer::Unix => String::new(),
@@ -104,7 +114,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(broker: Arc<Broker>, strea
     let connected_at = broker.engine.clock.unix_nanos() / 1_000_000_000;
     let client = broker.add_client(|id| Client::new(id, peer.to_string(), connected_at, identity));
     tracing::info!("TCP: new client({peer})");
-    let mut session = Session::new(broker.clone(), client.clone(), stream);
+    let mut session = Session::new(broker.clone(), client.clone(), tls, stream);
     let stop = session.run().await;
     session.end(stop).await;
     broker.remove_client(&client);
@@ -119,7 +129,9 @@ enum Event {
 struct Session<S> {
     broker: Arc<Broker>,
     client: Arc<Client>,
-    stream: S,
+    /// For a client that asks for TLS; none where there is none to be had.
+    tls: Option<Arc<ServerTls>>,
+    stream: Transport<S>,
     input: Input,
     output: Output,
     negotiated: Negotiated,
@@ -149,14 +161,15 @@ struct Times {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    fn new(broker: Arc<Broker>, client: Arc<Client>, stream: S) -> Self {
+    fn new(broker: Arc<Broker>, client: Arc<Client>, tls: Option<Arc<ServerTls>>, stream: S) -> Self {
         let now = broker.engine.timers.now();
         let negotiated = Negotiated::new(&broker.options);
         Self {
             random: (broker.engine.clock.unix_nanos().cast_unsigned() ^ (client.id << 32)) | 1,
             broker,
             client,
-            stream,
+            tls,
+            stream: Transport::new(stream),
             input: Input::default(),
             output: Output::default(),
             negotiated,
@@ -220,6 +233,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
+    /// Sends everything, which may take as long as a write may.
+    async fn send_all(&mut self) -> Result<(), Stop> {
+        let (output, stream) = (&mut self.output, &mut self.stream);
+        let all = poll_fn(|cx| output.poll_send(stream, cx, &mut false));
+        match self.negotiated.deadline_base {
+            None => all.await?,
+            Some(limit) => tokio::time::timeout(limit, all)
+                .await
+                .map_err(|_| Stop::Silent)??,
+        }
+        self.times.stalled_since = None;
+        Ok(())
+    }
+
     /// Sends what there is without waiting for the other side.
     async fn send(&mut self) -> Result<(), Stop> {
         if self.output.pending() == 0 {
@@ -241,6 +268,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Poll::Pending => {}
         }
         Ok(())
+    }
+
+    /// Only `IDENTIFY` may come: TLS is required, and this stream has none.
+    fn tls_first(&self) -> bool {
+        self.broker.options.tls_required != TlsRequired::No && !self.stream.is_tls()
     }
 
     fn now(&self) -> u64 {
@@ -350,6 +382,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.times.heartbeat_at = self.negotiated.heartbeat.map(|d| after(now, d));
             self.input.release();
             self.publishing.release();
+            self.stream.release();
         }
         self.time_out_messages(now);
         Ok(())

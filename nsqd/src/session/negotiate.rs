@@ -1,6 +1,7 @@
 //! `IDENTIFY`: a client's wishes and the server's options become what was agreed. Pure.
 
 use super::Stop;
+use crate::client::Compression;
 use crate::options::Options;
 use nsq_protocol::ErrorCode;
 use nsq_protocol::identify::{IdentifyRequest, IdentifyResponse};
@@ -11,6 +12,50 @@ const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);
 const DEFAULT_OUTPUT_BUFFER_SIZE: i64 = 16 * 1024;
 /// Level of a server that may compress and a client that does not say.
 const DEFAULT_DEFLATE_LEVEL: i64 = 6;
+
+/// The layers that follow the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// TLS.
+    pub tls: bool,
+    /// Compression.
+    pub compression: Option<Compression>,
+    /// Effective level, also where there is no deflate.
+    deflate_level: i64,
+}
+
+impl Granted {
+    /// What the request asks for and the server has; nothing without negotiation.
+    ///
+    /// # Errors
+    /// Both compressions would be granted.
+    pub fn of(request: &IdentifyRequest, options: &Options) -> Result<Self, Stop> {
+        let asked = |wish: bool| request.feature_negotiation && wish;
+        let snappy = asked(request.snappy) && options.snappy;
+        let deflate = asked(request.deflate) && options.deflate;
+        if snappy && deflate {
+            return Err(Stop::error(
+                ErrorCode::IdentifyFailed,
+                "cannot enable both deflate and snappy compression",
+            ));
+        }
+        let wanted = match request.deflate_level {
+            level if deflate && level > 0 => level,
+            _ => DEFAULT_DEFLATE_LEVEL,
+        };
+        let level = wanted.min(options.max_deflate_level);
+        let compression = if snappy {
+            Some(Compression::Snappy)
+        } else {
+            deflate.then(|| Compression::Deflate(u32::try_from(level.clamp(1, 9)).unwrap_or(6)))
+        };
+        Ok(Self {
+            tls: asked(request.tls_v1) && options.tls.is_some(),
+            compression,
+            deflate_level: level,
+        })
+    }
+}
 
 /// What holds for one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,18 +138,17 @@ impl Negotiated {
 
     /// The JSON answer for a client that asked for it.
     #[must_use]
-    pub fn response(&self, options: &Options) -> IdentifyResponse {
+    pub fn response(&self, granted: Granted, options: &Options) -> IdentifyResponse {
         IdentifyResponse {
             max_rdy_count: options.max_rdy_count,
             version: nsq_service::build_info::VERSION,
             max_msg_timeout: millis(options.max_msg_timeout),
             msg_timeout: millis(self.msg_timeout),
-            // Not offered yet: a client that asks is told so and goes on in clear.
-            tls_v1: false,
-            deflate: false,
-            deflate_level: DEFAULT_DEFLATE_LEVEL.min(options.max_deflate_level),
+            tls_v1: granted.tls,
+            deflate: matches!(granted.compression, Some(Compression::Deflate(_))),
+            deflate_level: granted.deflate_level,
             max_deflate_level: options.max_deflate_level,
-            snappy: false,
+            snappy: granted.compression == Some(Compression::Snappy),
             sample_rate: self.sample_rate,
             auth_required: false,
             output_buffer_size: self.output_buffer_size,
@@ -163,10 +207,12 @@ mod tests {
     #[test]
     fn ex_003_the_default_answer_has_the_bytes_of_the_reference() {
         let options = Options::default();
+        let request = IdentifyRequest::default();
         let mut n = Negotiated::new(&options);
-        n.apply(&IdentifyRequest::default(), &options).unwrap();
+        n.apply(&request, &options).unwrap();
+        let granted = Granted::of(&request, &options).unwrap();
         assert_eq!(
-            serde_json::to_string(&n.response(&options)).unwrap(),
+            serde_json::to_string(&n.response(granted, &options)).unwrap(),
             r#"{"max_rdy_count":2500,"version":"1.3.0","max_msg_timeout":900000,"msg_timeout":60000,"tls_v1":false,"deflate":false,"deflate_level":6,"max_deflate_level":6,"snappy":false,"sample_rate":0,"auth_required":false,"output_buffer_size":16384,"output_buffer_timeout":250,"topology_region":"","topology_zone":""}"#
         );
     }
@@ -242,6 +288,45 @@ mod tests {
             .heartbeat,
             None
         );
+    }
+
+    #[test]
+    fn nd_138_139_141_layers_are_granted_where_both_sides_want_them() {
+        let granted = |snappy: bool, deflate: bool, options: &Options| {
+            let request = IdentifyRequest {
+                feature_negotiation: true,
+                snappy,
+                deflate,
+                deflate_level: 9,
+                ..Default::default()
+            };
+            Granted::of(&request, options).map_err(|stop| stop.to_string())
+        };
+        let both = Options::default();
+        let text = "E_IDENTIFY_FAILED cannot enable both deflate and snappy compression";
+        assert_eq!(granted(true, true, &both), Err(text.to_owned()));
+        assert_eq!(
+            granted(true, false, &both).unwrap().compression,
+            Some(Compression::Snappy)
+        );
+        assert_eq!(
+            granted(false, true, &both).unwrap().compression,
+            Some(Compression::Deflate(6))
+        );
+        let low = Options {
+            max_deflate_level: 3,
+            ..Options::default()
+        };
+        assert_eq!(
+            granted(false, true, &low).unwrap().compression,
+            Some(Compression::Deflate(3))
+        );
+        let none = Options {
+            snappy: false,
+            deflate: false,
+            ..Options::default()
+        };
+        assert_eq!(granted(true, true, &none).unwrap().compression, None);
     }
 
     #[test]

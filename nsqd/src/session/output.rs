@@ -3,7 +3,7 @@
 use nsq_protocol::v2::{FrameType, encode_frame};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
 /// Kept between turns; what a burst needed beyond that is given back.
@@ -14,13 +14,15 @@ const KEPT_BYTES: usize = 64 * 1024;
 pub struct Output {
     bytes: Vec<u8>,
     sent: usize,
+    /// The stream took bytes and may hold some of them back: layers do.
+    flushing: bool,
 }
 
 impl Output {
-    /// Bytes not sent yet.
+    /// Bytes not sent yet; what a layer still holds counts as one.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.bytes.len() - self.sent
+        self.bytes.len() - self.sent + usize::from(self.flushing)
     }
 
     /// Appends a frame.
@@ -40,11 +42,12 @@ impl Output {
         cx: &mut Context<'_>,
         progress: &mut bool,
     ) -> Poll<io::Result<()>> {
-        while self.pending() > 0 {
+        while self.sent < self.bytes.len() {
             match Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.sent..]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => {
                     self.sent += n;
+                    self.flushing = true;
                     *progress = true;
                 }
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
@@ -54,6 +57,10 @@ impl Output {
         self.bytes.clear();
         self.sent = 0;
         self.bytes.shrink_to(KEPT_BYTES);
+        if self.flushing {
+            ready!(Pin::new(stream).poll_flush(cx))?;
+            self.flushing = false;
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -208,38 +208,6 @@ fn nd_137_msg_timeout() {
     expect_echo(&daemon, "msg_timeout", &[1000, 900_000]);
 }
 
-/// Of case 138: without negotiation nothing is in conflict.
-#[test]
-fn both_compressions_without_negotiation_are_no_conflict() {
-    let daemon = nsqd!();
-    let mut conn = identified(&daemon, r#"{"snappy":true,"deflate":true}"#);
-    conn.expect_ok();
-    conn.publish("t", b"in clear");
-}
-
-/// What case 139 says of a server with both turned off: it knows neither yet.
-#[test]
-fn compression_that_the_server_lacks_is_not_granted() {
-    if ours_only("the reference has both compressions") {
-        return;
-    }
-    let answer = negotiate(&nsqd!(), r#""snappy":true,"deflate":true"#);
-    assert_eq!([&answer["snappy"], &answer["deflate"]], [false, false]);
-}
-
-/// Of case 141: the level is in the answer and capped, with or without deflate.
-#[test]
-fn the_deflate_level_is_capped() {
-    for (max, level) in [(3, 3), (9, 6)] {
-        let daemon = nsqd!(format!("--max-deflate-level={max}"));
-        let answer = negotiate(&daemon, r#""deflate_level":9"#);
-        assert_eq!(
-            [&answer["deflate_level"], &answer["max_deflate_level"]],
-            [level, max]
-        );
-    }
-}
-
 #[test]
 fn nd_140_tls_without_a_certificate_is_not_granted() {
     let daemon = nsqd!();

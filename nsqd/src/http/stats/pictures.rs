@@ -2,7 +2,7 @@
 
 use super::Wanted;
 use crate::channel::ChannelSnapshot;
-use crate::client::Client;
+use crate::client::{Client, Compression};
 use crate::topic::Topic;
 use nsq_http_api::nsqd::{ChannelStats, ClientStats, Latency, Memory, PubCount, TopicStats};
 use std::sync::atomic::Ordering::Relaxed;
@@ -55,6 +55,9 @@ fn channel_stats(channel: &ChannelSnapshot, wanted: &Wanted) -> ChannelStats {
 /// A connection. Of what it published one topic is shown, as in the reference: the one asked for, else any.
 pub(super) fn client_stats(client: &Client, topic: Option<&str>) -> ClientStats {
     let identity = client.identity.lock().clone();
+    let layers = client.layers.lock().clone();
+    let is_tls = layers.tls.is_some();
+    let agreed = layers.tls.unwrap_or_default();
     let counters = &client.counters;
     let mut published = client.published().into_iter();
     let shown = published.find(|(name, _)| topic.is_none_or(|topic| topic == name.as_str()));
@@ -79,6 +82,12 @@ pub(super) fn client_stats(client: &Client, topic: Option<&str>) -> ClientStats 
         topology_zone: identity.topology_zone,
         topology_region: identity.topology_region,
         pub_counts: pub_count.into_iter().collect(),
+        deflate: matches!(layers.compression, Some(Compression::Deflate(_))),
+        snappy: layers.compression == Some(Compression::Snappy),
+        tls: is_tls,
+        tls_cipher_suite: agreed.cipher_suite,
+        tls_version: agreed.version.to_owned(),
+        tls_negotiated_protocol_is_mutual: is_tls,
         ..ClientStats::default()
     }
 }

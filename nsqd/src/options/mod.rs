@@ -1,170 +1,30 @@
 //! Flags and config keys (nsqd spec 7.2), converted once into [`Options`]. Pure.
 
+mod flags;
+
+pub use flags::FLAGS;
+
 use nsq_service::exit::Exit;
-use nsq_service::flags::{Flag, Program, Values};
+use nsq_service::flags::{Program, Values};
 use nsq_service::log::Level;
+use nsq_service::tls::{self, ClientAuth, MinVersion};
 use nsq_service::{build_info, duration};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const PROGRAM: &str = "nsqd";
 
-/// The flag table. What is not here does not exist yet: an option that would do nothing is refused.
-pub const FLAGS: &[Flag] = &[
-    Flag::version(),
-    Flag::config(),
-    Flag::level(
-        "log-level",
-        "INFO",
-        "set log verbosity: debug, info, warn, error, or fatal",
-    ),
-    Flag::string("log-prefix", "[nsqd] ", "log message prefix"),
-    Flag::bool("verbose", false, "[deprecated] has no effect, use --log-level").flag_only(),
-    Flag::int(
-        "node-id",
-        "0",
-        "unique part for message IDs, (int) in range [0,1024) (default is hash of hostname)",
-    )
-    .key("id"),
-    Flag::bool("worker-id", false, "[deprecated] use --node-id").flag_only(),
-    Flag::string(
-        "tcp-address",
-        "0.0.0.0:4150",
-        "address to listen on for TCP clients (<addr>:<port> or <path>)",
-    ),
-    Flag::string(
-        "http-address",
-        "0.0.0.0:4151",
-        "address to listen on for HTTP clients (<addr>:<port> or <path>)",
-    ),
-    // Without a certificate, which cannot be given yet, nothing listens there: as in the reference.
-    Flag::string(
-        "https-address",
-        "0.0.0.0:4152",
-        "address to listen on for HTTPS clients (<addr>:<port>), used with a certificate only",
-    ),
-    Flag::string(
-        "broadcast-address",
-        "",
-        "address that will be registered with lookupd (defaults to the OS hostname)",
-    ),
-    Flag::int(
-        "broadcast-tcp-port",
-        "0",
-        "TCP port that will be registered with lookupd (defaults to the TCP port that this nsqd is listening on)",
-    ),
-    Flag::int(
-        "broadcast-http-port",
-        "0",
-        "HTTP port that will be registered with lookupd (defaults to the HTTP port that this nsqd is listening on)",
-    ),
-    Flag::strings(
-        "lookupd-tcp-address",
-        "lookupd TCP address (may be given multiple times)",
-    )
-    .key("nsqlookupd_tcp_addresses"),
-    Flag::duration("http-client-connect-timeout", "2s", "timeout for HTTP connect"),
-    Flag::duration("http-client-request-timeout", "5s", "timeout for HTTP request"),
-    Flag::string(
-        "topology-region",
-        "",
-        "a region represents a larger domain, made up of one or more zones",
-    ),
-    Flag::string("topology-zone", "", "a zone represents a logical failure domain"),
-    Flag::string("data-path", "", "path to store disk-backed messages"),
-    Flag::int(
-        "mem-queue-size",
-        "10000",
-        "number of messages to keep in memory (per topic/channel)",
-    ),
-    Flag::int(
-        "max-bytes-per-file",
-        "104857600",
-        "number of bytes per diskqueue file before rolling",
-    ),
-    Flag::int("sync-every", "2500", "number of messages per diskqueue fsync"),
-    Flag::duration("sync-timeout", "2s", "duration of time per diskqueue fsync"),
-    Flag::int(
-        "queue-scan-worker-pool-max",
-        "4",
-        "has no effect: timers are exact and need no scan",
-    ),
-    Flag::int(
-        "queue-scan-selection-count",
-        "20",
-        "has no effect: timers are exact and need no scan",
-    ),
-    Flag::duration(
-        "msg-timeout",
-        "1m0s",
-        "default duration to wait before auto-requeing a message",
-    ),
-    Flag::duration(
-        "max-msg-timeout",
-        "15m0s",
-        "maximum duration before a message will timeout",
-    ),
-    Flag::int(
-        "max-msg-size",
-        "1048576",
-        "maximum size of a single message in bytes",
-    ),
-    Flag::duration(
-        "max-req-timeout",
-        "1h0m0s",
-        "maximum requeuing timeout for a message",
-    ),
-    Flag::int(
-        "max-body-size",
-        "5242880",
-        "maximum size of a single command body",
-    ),
-    Flag::duration(
-        "max-heartbeat-interval",
-        "1m0s",
-        "maximum client configurable duration of time between client heartbeats",
-    ),
-    Flag::int("max-rdy-count", "2500", "maximum RDY count for a client"),
-    Flag::int(
-        "max-output-buffer-size",
-        "65536",
-        "maximum client configurable size (in bytes) for a client output buffer",
-    ),
-    Flag::duration(
-        "max-output-buffer-timeout",
-        "30s",
-        "maximum client configurable duration of time between flushing to a client",
-    ),
-    Flag::duration(
-        "min-output-buffer-timeout",
-        "25ms",
-        "minimum client configurable duration of time between flushing to a client",
-    ),
-    Flag::duration(
-        "output-buffer-timeout",
-        "250ms",
-        "default duration of time between flushing data to clients",
-    ),
-    Flag::int(
-        "max-channel-consumers",
-        "0",
-        "maximum channel consumer connection count per nsqd instance (default 0, i.e., unlimited)",
-    ),
-    Flag::int(
-        "max-deflate-level",
-        "6",
-        "max deflate compression level a client can negotiate (> values == > nsqd CPU usage)",
-    ),
-    Flag::duration(
-        "magic-timeout",
-        "5m0s",
-        "time a client may take to send its first 4 bytes (0 for ever)",
-    ),
-    Flag::duration(
-        "join-timeout",
-        "0s",
-        "time a node without topics waits for consumers of the channels it copies from nsqlookupd (0 off)",
-    ),
-];
+/// Who must come over TLS (nsqd spec 2.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsRequired {
+    /// Nobody.
+    #[default]
+    No,
+    /// TCP clients; plain HTTP stays open.
+    Tcp,
+    /// Everybody.
+    Everywhere,
+}
 
 /// All options of one nsqd, checked.
 #[derive(Clone, Debug)]
@@ -177,6 +37,18 @@ pub struct Options {
     pub tcp_address: String,
     /// Where the HTTP API is: the same, or nothing.
     pub http_address: String,
+    /// Where the same API is over TLS: used with a certificate only.
+    pub https_address: String,
+    /// Certificate and policy; none without a certificate.
+    pub tls: Option<tls::Settings>,
+    /// Who must come over TLS.
+    pub tls_required: TlsRequired,
+    /// An older version than the oldest that is spoken was asked for.
+    pub tls_version_raised: bool,
+    /// Clients may ask for snappy.
+    pub snappy: bool,
+    /// Clients may ask for deflate.
+    pub deflate: bool,
     /// Announced to nsqlookupd.
     pub broadcast_address: String,
     /// Announced to nsqlookupd; 0 the real port.
@@ -227,7 +99,7 @@ pub struct Options {
     pub output_buffer_timeout: Duration,
     /// Consumers of one channel; 0 no limit.
     pub max_channel_consumers: usize,
-    /// Reported to clients.
+    /// The highest level of deflate a client gets.
     pub max_deflate_level: i64,
     /// Reported to clients.
     pub topology_region: String,
@@ -244,6 +116,12 @@ impl Default for Options {
             log_prefix: "[nsqd] ".into(),
             tcp_address: "0.0.0.0:4150".into(),
             http_address: "0.0.0.0:4151".into(),
+            https_address: "0.0.0.0:4152".into(),
+            tls: None,
+            tls_required: TlsRequired::No,
+            tls_version_raised: false,
+            snappy: true,
+            deflate: true,
             broadcast_address: String::new(),
             broadcast_tcp_port: 0,
             broadcast_http_port: 0,
@@ -327,6 +205,13 @@ impl TryFrom<&Values> for Options {
             log_prefix: values.string("log-prefix").to_owned(),
             tcp_address: values.string("tcp-address").to_owned(),
             http_address: values.string("http-address").to_owned(),
+            https_address: values.string("https-address").to_owned(),
+            tls_required: tls_required(values)?,
+            tls_version_raised: values.string("tls-min-version") == "tls1.1"
+                || (values.string("tls-min-version") == "tls1.0" && values.is_set("tls-min-version")),
+            tls: tls_settings(values)?,
+            snappy: values.bool("snappy"),
+            deflate: values.bool("deflate"),
             broadcast_address: values.string("broadcast-address").to_owned(),
             broadcast_tcp_port: values.int("broadcast-tcp-port"),
             broadcast_http_port: values.int("broadcast-http-port"),
@@ -361,6 +246,48 @@ impl TryFrom<&Values> for Options {
     }
 }
 
+/// The certificate and what goes with it; none without one.
+fn tls_settings(values: &Values) -> Result<Option<tls::Settings>, String> {
+    let path = |name: &str| {
+        Some(values.string(name))
+            .filter(|text| !text.is_empty())
+            .map(PathBuf::from)
+    };
+    let (cert, key) = match (path("tls-cert"), path("tls-key")) {
+        (Some(cert), Some(key)) => (cert, key),
+        (None, None) => return Ok(None),
+        _ => return Err("failed to build TLS config - --tls-cert and --tls-key go together".into()),
+    };
+    Ok(Some(tls::Settings {
+        cert,
+        key,
+        client_auth: ClientAuth::parse(values.string("tls-client-auth-policy")),
+        root_ca: path("tls-root-ca-file"),
+        min_version: if values.int("tls-min-version") > 771 {
+            MinVersion::Tls13
+        } else {
+            MinVersion::Tls12
+        },
+    }))
+}
+
+/// A policy for clients makes TLS required, unless that was said otherwise.
+fn tls_required(values: &Values) -> Result<TlsRequired, String> {
+    let required = match values.int("tls-required") {
+        1 => TlsRequired::Tcp,
+        2 => TlsRequired::Everywhere,
+        _ if values.string("tls-client-auth-policy").is_empty() => TlsRequired::No,
+        _ => TlsRequired::Everywhere,
+    };
+    if required != TlsRequired::No
+        && values.string("tls-cert").is_empty()
+        && values.string("tls-key").is_empty()
+    {
+        return Err("cannot require TLS client connections without TLS key and cert".into());
+    }
+    Ok(required)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -393,6 +320,18 @@ mod tests {
                 "--mem-queue-size=-1",
                 "--mem-queue-size must be at least 0, not -1",
             ),
+            (
+                "--tls-required",
+                "cannot require TLS client connections without TLS key and cert",
+            ),
+            (
+                "--tls-client-auth-policy=require",
+                "cannot require TLS client connections without TLS key and cert",
+            ),
+            (
+                "--tls-cert=x",
+                "failed to build TLS config - --tls-cert and --tls-key go together",
+            ),
         ] {
             assert_eq!(options(&[flag]).map(|_| ()), Err(text.to_string()), "{flag}");
         }
@@ -400,7 +339,14 @@ mod tests {
 
     #[test]
     fn nd_248_250_usage() {
-        for flag in ["--nope", "--msg-timeout=60", "--log-level=bad", "--worker-id=3"] {
+        for flag in [
+            "--nope",
+            "--msg-timeout=60",
+            "--log-level=bad",
+            "--worker-id=3",
+            "--tls-required=maybe",
+            "--tls-min-version=ssl3.0",
+        ] {
             assert_eq!(options(&[flag]).map(|_| ()), Err("2".to_string()), "{flag}");
         }
         for flag in ["--verbose", "--worker-id"] {
