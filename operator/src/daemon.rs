@@ -43,7 +43,7 @@ pub trait Daemons: Send + Sync {
 }
 
 /// The real daemons.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HttpDaemons {
     client: Client,
 }
@@ -55,6 +55,7 @@ impl Default for HttpDaemons {
                 connect_timeout: CONNECT,
                 request_timeout: REQUEST,
                 max_body: MAX_BODY,
+                tls: None,
             },
         }
     }

@@ -21,12 +21,13 @@ pub(crate) async fn nsqds(
         connect_timeout: limit,
         request_timeout: limit,
         max_body: MAX_ANSWER_BYTES,
+        tls: None,
     };
     // The only character of a name that a query cannot hold.
     let path = format!("/lookup?topic={}", topic.as_str().replace('#', "%23"));
     let mut questions = JoinSet::new();
     for address in addresses {
-        let (address, path) = (address.clone(), path.clone());
+        let (client, address, path) = (client.clone(), address.clone(), path.clone());
         questions.spawn(async move {
             let answer = match client.get::<Lookup>(&address, &path).await {
                 Ok(found) => Ok(addresses_of(&found)),

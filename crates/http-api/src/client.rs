@@ -1,28 +1,31 @@
 //! A small HTTP client for the daemons' APIs: one connection per request, every wait and every body bounded.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`exchange`] | one request on one connection, clear or over TLS |
+//! | [`target`] | where a request goes |
+//! | [`tls`] | how servers are verified |
+
+mod exchange;
+mod target;
+mod tls;
 
 use std::fmt;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Full};
-use hyper::header::{ACCEPT, CONNECTION, HOST};
-use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
+use exchange::Answer;
+use hyper::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpStream;
+pub use target::Target;
+pub use tls::Tls;
 use tokio::time::timeout;
 
 use crate::{lookupd, nsqd};
 
-/// What the reference's tools send, so that old daemons answer without an envelope.
-const NSQ_V1: &str = "application/vnd.nsq; version=1.0";
-
-/// Longest error body that is looked at for its message.
-const MAX_ERROR_BODY: usize = 64 * 1024;
-
-/// Limits of one request.
-#[derive(Clone, Copy, Debug)]
+/// Limits of one request, and how servers are verified.
+#[derive(Clone, Debug)]
 pub struct Client {
     /// Time to resolve the name and connect.
     pub connect_timeout: Duration,
@@ -30,15 +33,18 @@ pub struct Client {
     pub request_timeout: Duration,
     /// Largest answer in bytes.
     pub max_body: usize,
+    /// For https. Without it nothing is asked over https, and a server that wants it (403 with `https_port`) is an error.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Client {
-    /// The defaults of the reference's tools (2 s and 5 s), and 64 MiB.
+    /// The defaults of the reference's tools (2 s and 5 s), 64 MiB, no TLS.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(5),
             max_body: 64 << 20,
+            tls: None,
         }
     }
 }
@@ -58,6 +64,9 @@ pub enum Cause {
     /// Nobody answers there.
     #[error("cannot connect: {0}")]
     Connect(std::io::Error),
+    /// No TLS: the server's certificate, ours, or its version is not accepted, or https is not configured here.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// A limit of [`Client`] passed.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
@@ -129,6 +138,8 @@ impl Client {
     /// Sends one request to `authority` (`host:port`) and yields the body of a 200 answer. `path` may have a query;
     /// what it contains must be percent-encoded. Cancel safe: dropping the future closes the connection.
     ///
+    /// A server that answers 403 and names its `https_port` is asked once more there (nsqd spec 8.5 and 9.2).
+    ///
     /// # Errors
     /// Any [`Cause`].
     pub async fn send(
@@ -139,78 +150,53 @@ impl Client {
         body: Bytes,
     ) -> Result<Bytes, Error> {
         let request = format!("{method} http://{authority}{path}");
-        let exchange = self.exchange(method, authority, path, body);
-        let outcome = timeout(self.request_timeout, exchange).await;
-        outcome
-            .unwrap_or(Err(Cause::Timeout(self.request_timeout)))
-            .map_err(|cause| Error { request, cause })
+        let target = Target::http(authority, path);
+        let answer = self.follow(&method, &target, None, body).await;
+        answer.map_err(|cause| Error { request, cause })
     }
 
-    async fn exchange(
+    /// The same for any target, and with this `Content-Type` if there is one. Errors name the target without its query, which
+    /// may hold a secret.
+    ///
+    /// # Errors
+    /// Any [`Cause`].
+    pub async fn fetch(
         &self,
         method: Method,
-        authority: &str,
-        path: &str,
+        target: &Target,
+        content_type: Option<&'static str>,
         body: Bytes,
-    ) -> Result<Bytes, Cause> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, authority)
-            .header(ACCEPT, NSQ_V1)
-            .header(CONNECTION, "close")
-            .body(Full::new(body))
-            .map_err(|error| Cause::Address(error.to_string()))?;
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "this is the dialer, with its time limit"
-        )]
-        let connect = TcpStream::connect(authority);
-        let stream = timeout(self.connect_timeout, connect)
-            .await
-            .map_err(|_| Cause::Timeout(self.connect_timeout))?
-            .map_err(Cause::Connect)?;
-        // best effort: a peer may be gone already, which the first write tells
-        let _ = stream.set_nodelay(true);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let answer = async {
-            let response = sender.send_request(request).await?;
-            self.read(response).await
-        };
-        // the connection is driven here, beside the exchange, so that nothing has to be spawned
-        let mut answer = std::pin::pin!(answer);
-        tokio::select! {
-            done = &mut answer => done,
-            ended = connection => match ended {
-                Ok(()) => answer.await,
-                Err(error) => Err(error.into()),
-            },
-        }
+    ) -> Result<Bytes, Error> {
+        let request = format!("{method} {target}");
+        let answer = self.follow(&method, target, content_type, body).await;
+        answer.map_err(|cause| Error { request, cause })
     }
 
-    async fn read(&self, response: Response<hyper::body::Incoming>) -> Result<Bytes, Cause> {
-        let status = response.status();
-        let cap = if status.is_success() {
-            self.max_body
-        } else {
-            MAX_ERROR_BODY
-        };
-        let mut body = response.into_body();
-        let mut bytes = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame?.into_data() else { continue };
-            if bytes.len() + data.len() > cap {
-                return Err(Cause::TooLarge(cap));
+    /// Asks, and once more over https if the server wants that.
+    async fn follow(
+        &self,
+        method: &Method,
+        target: &Target,
+        content_type: Option<&'static str>,
+        body: Bytes,
+    ) -> Result<Bytes, Cause> {
+        let asking = async {
+            let answer = self
+                .exchange(method.clone(), target, content_type, body.clone())
+                .await?;
+            let wanted = answer.https_port().filter(|_| self.tls.is_some());
+            match wanted.and_then(|port| target.over_https(port)) {
+                None => Ok(answer),
+                Some(secured) => {
+                    self.exchange(method.clone(), &secured, content_type, body)
+                        .await
+                }
             }
-            bytes.extend_from_slice(&data);
-        }
-        if status.is_success() {
-            return Ok(bytes.freeze());
-        }
-        Err(Cause::Status {
-            status: status.as_u16(),
-            message: error_message(&bytes),
-        })
+        };
+        let answer = timeout(self.request_timeout, asking).await;
+        answer
+            .unwrap_or(Err(Cause::Timeout(self.request_timeout)))
+            .and_then(Answer::success)
     }
 
     /// `GET`, the answer read as JSON.
@@ -292,18 +278,6 @@ fn decode<T: DeserializeOwned>(
         request: format!("{method} http://{authority}{path}"),
         cause: Cause::Decode(error),
     })
-}
-
-/// The `message` of an error body, else its text.
-fn error_message(bytes: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct ErrorBody {
-        message: String,
-    }
-    serde_json::from_slice::<ErrorBody>(bytes).map_or_else(
-        |_| String::from_utf8_lossy(bytes).trim().to_owned(),
-        |body| body.message,
-    )
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ impl Upstream {
             connect_timeout,
             request_timeout,
             max_body: MAX_ANSWER,
+            tls: None,
         };
         Self {
             sources,

@@ -13,6 +13,7 @@ pub(crate) fn plain_reason(error: &Error) -> String {
             _ if error.raw_os_error().is_none() => "name not found".to_owned(),
             _ => "cannot connect".to_owned(),
         },
+        Cause::Tls(why) => format!("no TLS: {why}"),
         Cause::Timeout(limit) => format!("no answer within {limit:?}"),
         Cause::Status { status: 403, .. } => "refused with 403: it may want TLS or a login".to_owned(),
         Cause::Status { status, .. } => format!("answered with status {status}"),

@@ -1,20 +1,23 @@
-//! TLS of the listeners: which certificate, which clients, which versions (nsqd spec 2.5), and certificates that are replaced
-//! while the program runs (extensions spec 11.2).
+//! TLS of the listeners: which certificate, which clients, which versions (nsqd spec 2.5), of outgoing requests: which servers,
+//! and certificates that are replaced while the program runs (extensions spec 11.2).
 //!
 //! The library is rustls with ring: TLS 1.2 and 1.3, no older version, no RSA key exchange; it is also what the operator's
 //! client of Kubernetes uses, so that there is one in the workspace.
 
 mod certificates;
 mod clients;
+mod outgoing;
 mod peek;
 mod server;
 
 pub use clients::ClientAuth;
+pub use outgoing::ClientTls;
 pub use peek::is_plain_http;
 pub use server::{Reload, ServerTls, Settings};
 
-use rustls::ProtocolVersion;
 use rustls::server::ServerConnection;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ProtocolVersion, SupportedProtocolVersion};
 
 /// The oldest version that is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +27,16 @@ pub enum MinVersion {
     Tls12,
     /// TLS 1.3.
     Tls13,
+}
+
+impl MinVersion {
+    fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
+        static NEWEST_FIRST: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+        match self {
+            Self::Tls12 => &NEWEST_FIRST,
+            Self::Tls13 => &NEWEST_FIRST[..1],
+        }
+    }
 }
 
 /// What was agreed on a connection, as `/stats` shows it (nsqd spec 6.5).

@@ -8,7 +8,6 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::version::{TLS12, TLS13};
 use tokio_rustls::TlsAcceptor;
 
 use super::certificates::{self, Stamp};
@@ -48,17 +47,13 @@ impl Settings {
             certificates::roots(Some(file))?;
         }
         let verifier = self.client_auth.verifier(&provider, self.root_ca.as_deref())?;
-        let versions = match self.min_version {
-            MinVersion::Tls12 => &[&TLS13, &TLS12][..],
-            MinVersion::Tls13 => &[&TLS13][..],
-        };
         let chain = certificates::chain(&self.cert)?;
         let expiry = chain
             .first()
             .and_then(|leaf| certificates::expiry(leaf))
             .unwrap_or(0);
         let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
+            .with_protocol_versions(self.min_version.versions())
             .map_err(|error| error.to_string())?
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain, certificates::key(&self.key)?)
