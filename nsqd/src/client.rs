@@ -47,6 +47,15 @@ pub struct Layers {
     pub compression: Option<Compression>,
 }
 
+/// Who an auth server says a client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticated {
+    /// Its name.
+    pub identity: String,
+    /// Where that name is explained.
+    pub identity_url: String,
+}
+
 /// How a connection is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
@@ -69,6 +78,8 @@ pub struct Client {
     pub identity: Mutex<Identity>,
     /// What its bytes go through.
     pub layers: Mutex<Layers>,
+    /// Who it is, once it was granted something.
+    pub authenticated: Mutex<Option<Authenticated>>,
     /// Messages it holds; locked after its channel, never before.
     pub in_flight: Mutex<InFlight>,
     /// What happened so far.
@@ -107,6 +118,7 @@ impl Client {
             connected_at,
             identity: Mutex::new(identity),
             layers: Mutex::default(),
+            authenticated: Mutex::default(),
             in_flight: Mutex::default(),
             counters: ClientCounters::default(),
             state: AtomicU8::new(ClientState::Init as u8),

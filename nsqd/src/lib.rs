@@ -3,6 +3,7 @@
 //! | module | owns | refuses to know |
 //! |---|---|---|
 //! | [`session`] | one client connection: bytes in, commands, bytes out | other connections |
+//! | [`auth`] | what the auth servers grant | connections, who asks |
 //! | [`broker`] | the topic map; create, delete, pause, publish, subscribe | sockets, HTTP, JSON of the wire |
 //! | [`topic`] | fan-out to channels; what waits while it cannot flow | consumers |
 //! | [`channel`] | who gets a message, what is in flight, deferred or timed out | files, frames |
@@ -16,6 +17,7 @@
 //! Lock order: topic map, topic, channel, in-flight table, timer wheel; a file lock is taken with none of them held, and
 //! an owner's lock may be taken under it. No lock is held across an await or a system call other than that of a file lock.
 
+pub mod auth;
 pub mod block;
 pub mod broker;
 pub mod channel;
@@ -39,9 +41,11 @@ pub mod timers;
 pub mod topic;
 pub mod wheel;
 
+use auth::AuthServers;
 use broker::Broker;
 use lifecycle::Lifecycle;
 use lookup::Lookup;
+use nsq_http_api::client::Client;
 use nsq_protocol::v1::PeerInfo;
 use nsq_service::build_info;
 use nsq_service::clock::Clock;
@@ -52,6 +56,7 @@ use nsq_service::tasks::Tasks;
 use nsq_service::tls::ServerTls;
 use nsq_storage::{Disk, Lock, os_text};
 use options::Options;
+use session::Security;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -264,8 +269,27 @@ fn serve(bound: Bound, state: http::State, failed: &mpsc::Sender<String>) {
         let serving = nsq_service::http::serve_tls(listener, tls.clone(), router, tasks.clone(), limits);
         tasks.spawn(watch("https listener failed", serving, failed.clone()));
     }
-    let accepting = server::accept(broker, bound.tls, bound.tcp);
+    let security = Arc::new(Security {
+        auth: auth_servers(&broker),
+        tls: bound.tls,
+    });
+    let accepting = server::accept(broker, security, bound.tcp);
     tasks.spawn(watch("listener.Accept()", accepting, failed.clone()));
+}
+
+/// The auth servers, if there are any.
+fn auth_servers(broker: &Broker) -> Option<AuthServers> {
+    let options = &broker.options;
+    let addresses = options.auth_http_addresses.clone();
+    let client = Client {
+        connect_timeout: options.http_client_connect_timeout,
+        request_timeout: options.http_client_request_timeout,
+        ..Client::default()
+    };
+    // Which one is asked first differs from start to start.
+    let start = broker.engine.clock.unix_nanos().unsigned_abs() / 1000;
+    let start = usize::try_from(start).unwrap_or(0);
+    (!addresses.is_empty()).then(|| AuthServers::new(addresses, options.auth_by, client, start))
 }
 
 async fn watch(

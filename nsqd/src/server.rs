@@ -1,9 +1,8 @@
 //! The TCP listener: every accepted connection becomes a session.
 
 use crate::broker::Broker;
-use crate::session;
+use crate::session::{self, Security};
 use nsq_service::listen::{Listener, is_temporary};
-use nsq_service::tls::ServerTls;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// The listener failed for good.
-pub async fn accept(broker: Arc<Broker>, tls: Option<Arc<ServerTls>>, listener: Listener) -> io::Result<()> {
+pub async fn accept(broker: Arc<Broker>, security: Arc<Security>, listener: Listener) -> io::Result<()> {
     let tasks = broker.engine.tasks.clone();
     let mut complained = false;
     loop {
@@ -26,7 +25,7 @@ pub async fn accept(broker: Arc<Broker>, tls: Option<Arc<ServerTls>>, listener: 
         match accepted {
             Ok((stream, peer)) => {
                 complained = false;
-                tasks.spawn(session::serve(broker.clone(), tls.clone(), stream, peer));
+                tasks.spawn(session::serve(broker.clone(), security.clone(), stream, peer));
             }
             Err(e) if is_temporary(&e) => {
                 if !std::mem::replace(&mut complained, true) {

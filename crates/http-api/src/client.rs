@@ -187,10 +187,7 @@ impl Client {
             let wanted = answer.https_port().filter(|_| self.tls.is_some());
             match wanted.and_then(|port| target.over_https(port)) {
                 None => Ok(answer),
-                Some(secured) => {
-                    self.exchange(method.clone(), &secured, content_type, body)
-                        .await
-                }
+                Some(secured) => self.exchange(method.clone(), &secured, content_type, body).await,
             }
         };
         let answer = timeout(self.request_timeout, asking).await;

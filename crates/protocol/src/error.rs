@@ -31,6 +31,12 @@ pub enum ErrorCode {
     IdentifyFailed,
     /// `AUTH` was sent to a server without authorization.
     AuthDisabled,
+    /// A command that needs authorization came before `AUTH`.
+    AuthFirst,
+    /// No auth server gave a valid answer.
+    AuthFailed,
+    /// What the auth server granted does not cover the command.
+    Unauthorized,
     /// `FIN` names a message that this connection does not hold.
     FinFailed,
     /// `REQ` names a message that this connection does not hold.
@@ -56,6 +62,9 @@ impl ErrorCode {
             Self::SubFailed => "E_SUB_FAILED",
             Self::IdentifyFailed => "E_IDENTIFY_FAILED",
             Self::AuthDisabled => "E_AUTH_DISABLED",
+            Self::AuthFirst => "E_AUTH_FIRST",
+            Self::AuthFailed => "E_AUTH_FAILED",
+            Self::Unauthorized => "E_UNAUTHORIZED",
             Self::FinFailed => "E_FIN_FAILED",
             Self::ReqFailed => "E_REQ_FAILED",
             Self::TouchFailed => "E_TOUCH_FAILED",

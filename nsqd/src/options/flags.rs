@@ -55,6 +55,16 @@ pub const FLAGS: &[Flag] = &[
         "lookupd TCP address (may be given multiple times)",
     )
     .key("nsqlookupd_tcp_addresses"),
+    Flag::strings(
+        "auth-http-address",
+        "<addr>:<port> or a full url to query auth server (may be given multiple times)",
+    )
+    .key("auth_http_addresses"),
+    Flag::string(
+        "auth-http-request-method",
+        "get",
+        "HTTP method to use for auth server requests (get or post)",
+    ),
     Flag::duration("http-client-connect-timeout", "2s", "timeout for HTTP connect"),
     Flag::duration("http-client-request-timeout", "5s", "timeout for HTTP request"),
     Flag::string(

@@ -4,6 +4,7 @@ mod flags;
 
 pub use flags::FLAGS;
 
+use crate::auth::AskBy;
 use nsq_service::exit::Exit;
 use nsq_service::flags::{Program, Values};
 use nsq_service::log::Level;
@@ -49,6 +50,10 @@ pub struct Options {
     pub snappy: bool,
     /// Clients may ask for deflate.
     pub deflate: bool,
+    /// Auth servers, `host:port` or whole URLs; with any, clients need their consent.
+    pub auth_http_addresses: Vec<String>,
+    /// How they are asked.
+    pub auth_by: AskBy,
     /// Announced to nsqlookupd.
     pub broadcast_address: String,
     /// Announced to nsqlookupd; 0 the real port.
@@ -122,6 +127,8 @@ impl Default for Options {
             tls_version_raised: false,
             snappy: true,
             deflate: true,
+            auth_http_addresses: Vec::new(),
+            auth_by: AskBy::Get,
             broadcast_address: String::new(),
             broadcast_tcp_port: 0,
             broadcast_http_port: 0,
@@ -212,6 +219,12 @@ impl TryFrom<&Values> for Options {
             tls: tls_settings(values)?,
             snappy: values.bool("snappy"),
             deflate: values.bool("deflate"),
+            auth_http_addresses: values.strings("auth-http-address").to_vec(),
+            auth_by: match values.string("auth-http-request-method") {
+                "get" => AskBy::Get,
+                "post" => AskBy::Post,
+                _ => return Err("--auth-http-request-method must be post or get".into()),
+            },
             broadcast_address: values.string("broadcast-address").to_owned(),
             broadcast_tcp_port: values.int("broadcast-tcp-port"),
             broadcast_http_port: values.int("broadcast-http-port"),
@@ -319,6 +332,10 @@ mod tests {
             (
                 "--mem-queue-size=-1",
                 "--mem-queue-size must be at least 0, not -1",
+            ),
+            (
+                "--auth-http-request-method=put",
+                "--auth-http-request-method must be post or get",
             ),
             (
                 "--tls-required",

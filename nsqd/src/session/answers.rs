@@ -3,6 +3,7 @@
 use super::negotiate::Granted;
 use super::transport::codec::Codec;
 use super::{Session, Stop};
+use crate::auth::Request;
 use crate::broker::CannotSubscribe;
 use crate::channel::{Gauges, SubscribeRefused};
 use crate::client::{ClientState, Compression, Identity};
@@ -52,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             |e: &dyn fmt::Display| Stop::error(ErrorCode::IdentifyFailed, format!("IDENTIFY failed {e}"));
         self.send_all().await?;
         if granted.tls
-            && let Some(tls) = &self.tls
+            && let Some(tls) = &self.security.tls
         {
             let early = self.input.take();
             let agreed = self.stream.start_tls(tls, early).await.map_err(|e| failed(&e))?;
@@ -75,6 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     pub(super) async fn subscribe(&mut self, topic: &TopicName, channel: &ChannelName) -> Result<(), Stop> {
+        self.authorize("SUB", Request::Subscribe(topic, channel)).await?;
         let refused = |text: String| Stop::error(ErrorCode::SubFailed, format!("SUB failed {text}"));
         let granted = self
             .broker

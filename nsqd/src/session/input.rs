@@ -191,13 +191,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 let document = self.input.buffer.split_to(*size);
                 match std::mem::replace(&mut self.input.reading, Reading::Line) {
                     Reading::Document(Body::Identify, _) => self.identify(&document).await?,
-                    _ => return Err(Stop::error(ErrorCode::AuthDisabled, "AUTH disabled")),
+                    _ => self.authenticate(&document).await?,
                 }
                 self.line_begins();
                 Ok(Progress::More)
             }
             Reading::Message { .. } => self.read_message().await,
-            Reading::Upload { .. } => self.read_upload(),
+            Reading::Upload { .. } => self.read_upload().await,
             Reading::Batch { .. } => self.read_batch().await,
         }
     }
@@ -229,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let context = Context {
             state: self.client.state(),
             heartbeats: self.negotiated.deadline_base.is_some(),
-            tls_first: self.tls.is_some() && self.tls_first(),
+            tls_first: self.security.tls.is_some() && self.tls_first(),
             options: &self.broker.options,
             last_topic: self.publishing.last_topic(),
         };
@@ -248,6 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             Action::PublishMany(topic) => {
                 self.close_batches().await?;
+                self.may_publish(Verb::PublishMany, &topic).await?;
                 let topic = self.publish_topic(Verb::PublishMany, &topic).await?;
                 self.input.reading = Reading::Size(Body::Batch(topic));
                 return Ok(());
@@ -374,6 +375,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Ok(Progress::More);
         };
         self.open_publish(&topic, delay).await?;
+        if self.input.buffer.len() >= size {
+            self.may_publish(verb, &topic).await?;
+        }
         if let Some(body) = self.input.buffer.get(..size) {
             self.publishing.add(verb, topic, delay, body);
             self.input.buffer.advance(size);
@@ -394,7 +398,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(Progress::More)
     }
 
-    fn read_upload(&mut self) -> Result<Progress, Stop> {
+    async fn read_upload(&mut self) -> Result<Progress, Stop> {
         let Input { buffer, reading, .. } = &mut self.input;
         let Reading::Upload { missing, .. } = reading else {
             return Ok(Progress::More);
@@ -410,6 +414,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             verb, topic, delay, ..
         } = std::mem::take(reading)
         {
+            if let Err(stop) = self.may_publish(verb, &topic).await {
+                self.publishing.builder().clear();
+                return Err(stop);
+            }
             self.publishing.uploaded(verb, topic, delay);
         }
         self.line_begins();

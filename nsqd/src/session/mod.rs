@@ -9,12 +9,14 @@
 //! | [`negotiate`] | `IDENTIFY`, pure |
 //! | [`input`] | the read buffer: lines, bodies, batches |
 //! | [`publishing`] | the open publish batch |
+//! | [`authorizing`] | whether a command may be carried out, when auth servers decide |
 //! | [`answers`] | `FIN`, `REQ`, `TOUCH` and time-outs |
 //! | [`delivery`] | taking and encoding messages |
 //! | [`output`] | the write buffer |
 //! | [`transport`] | TLS and compression, once agreed |
 
 pub mod answers;
+mod authorizing;
 pub mod commands;
 pub mod delivery;
 pub mod input;
@@ -23,11 +25,13 @@ pub mod output;
 pub mod publishing;
 pub mod transport;
 
+use crate::auth::AuthServers;
 use crate::block::Run;
 use crate::broker::{Broker, Subscription};
 use crate::client::{Client, ClientState, Identity};
 use crate::effects::Effects;
 use crate::options::TlsRequired;
+use authorizing::Authorized;
 use input::Input;
 use negotiate::Negotiated;
 use nsq_protocol::v2::{FrameType, HEARTBEAT};
@@ -95,10 +99,19 @@ impl From<io::Error> for Stop {
     }
 }
 
+/// What every session may need beside the broker.
+#[derive(Debug, Default)]
+pub struct Security {
+    /// For clients that ask for TLS.
+    pub tls: Option<Arc<ServerTls>>,
+    /// They decide who may publish and consume; without them everybody may.
+    pub auth: Option<AuthServers>,
+}
+
 /// Serves one connection to its end.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     broker: Arc<Broker>,
-    tls: Option<Arc<ServerTls>>,
+    security: Arc<Security>,
     stream: S,
     peer: Peer,
 ) {
@@ -114,7 +127,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let connected_at = broker.engine.clock.unix_nanos() / 1_000_000_000;
     let client = broker.add_client(|id| Client::new(id, peer.to_string(), connected_at, identity));
     tracing::info!("TCP: new client({peer})");
-    let mut session = Session::new(broker.clone(), client.clone(), tls, stream);
+    let mut session = Session::new(broker.clone(), client.clone(), security, stream);
     let stop = session.run().await;
     session.end(stop).await;
     broker.remove_client(&client);
@@ -129,8 +142,9 @@ enum Event {
 struct Session<S> {
     broker: Arc<Broker>,
     client: Arc<Client>,
-    /// For a client that asks for TLS; none where there is none to be had.
-    tls: Option<Arc<ServerTls>>,
+    security: Arc<Security>,
+    /// What the auth servers granted.
+    authorized: Option<Box<Authorized>>,
     stream: Transport<S>,
     input: Input,
     output: Output,
@@ -161,14 +175,15 @@ struct Times {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    fn new(broker: Arc<Broker>, client: Arc<Client>, tls: Option<Arc<ServerTls>>, stream: S) -> Self {
+    fn new(broker: Arc<Broker>, client: Arc<Client>, security: Arc<Security>, stream: S) -> Self {
         let now = broker.engine.timers.now();
         let negotiated = Negotiated::new(&broker.options);
         Self {
             random: (broker.engine.clock.unix_nanos().cast_unsigned() ^ (client.id << 32)) | 1,
             broker,
             client,
-            tls,
+            security,
+            authorized: None,
             stream: Transport::new(stream),
             input: Input::default(),
             output: Output::default(),

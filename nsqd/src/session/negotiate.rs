@@ -150,7 +150,7 @@ impl Negotiated {
             max_deflate_level: options.max_deflate_level,
             snappy: granted.compression == Some(Compression::Snappy),
             sample_rate: self.sample_rate,
-            auth_required: false,
+            auth_required: !options.auth_http_addresses.is_empty(),
             output_buffer_size: self.output_buffer_size,
             output_buffer_timeout: millis(self.output_buffer_timeout),
             topology_region: options.topology_region.clone(),

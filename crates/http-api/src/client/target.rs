@@ -100,9 +100,19 @@ mod tests {
             ("https://[::1]/x", "[::1]:443", "/x"),
         ] {
             let target = Target::parse(url).unwrap();
-            assert_eq!((target.address().as_str(), target.path.as_str()), (address, path), "{url}");
+            assert_eq!(
+                (target.address().as_str(), target.path.as_str()),
+                (address, path),
+                "{url}"
+            );
         }
-        for url in ["ftp://host/", "host:4151", "/path", "http://user:secret@host/", "http://"] {
+        for url in [
+            "ftp://host/",
+            "host:4151",
+            "/path",
+            "http://user:secret@host/",
+            "http://",
+        ] {
             assert_eq!(Target::parse(url), None, "{url}");
         }
     }
@@ -111,7 +121,10 @@ mod tests {
     fn a_server_that_wants_https_is_asked_on_its_port() {
         let target = Target::http("[::1]:4161", "/channels?topic=t");
         let secured = target.over_https(4162).unwrap();
-        assert_eq!(secured, Target::parse("https://[::1]:4162/channels?topic=t").unwrap());
+        assert_eq!(
+            secured,
+            Target::parse("https://[::1]:4162/channels?topic=t").unwrap()
+        );
         for port in [0, -1, 65_536] {
             assert_eq!(target.over_https(port), None, "{port}");
         }

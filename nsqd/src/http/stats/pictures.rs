@@ -55,6 +55,7 @@ fn channel_stats(channel: &ChannelSnapshot, wanted: &Wanted) -> ChannelStats {
 /// A connection. Of what it published one topic is shown, as in the reference: the one asked for, else any.
 pub(super) fn client_stats(client: &Client, topic: Option<&str>) -> ClientStats {
     let identity = client.identity.lock().clone();
+    let authenticated = client.authenticated.lock().clone();
     let layers = client.layers.lock().clone();
     let is_tls = layers.tls.is_some();
     let agreed = layers.tls.unwrap_or_default();
@@ -82,6 +83,12 @@ pub(super) fn client_stats(client: &Client, topic: Option<&str>) -> ClientStats 
         topology_zone: identity.topology_zone,
         topology_region: identity.topology_region,
         pub_counts: pub_count.into_iter().collect(),
+        authed: authenticated.is_some(),
+        auth_identity: authenticated
+            .as_ref()
+            .map(|who| who.identity.clone())
+            .unwrap_or_default(),
+        auth_identity_url: authenticated.map(|who| who.identity_url).unwrap_or_default(),
         deflate: matches!(layers.compression, Some(Compression::Deflate(_))),
         snappy: layers.compression == Some(Compression::Snappy),
         tls: is_tls,
