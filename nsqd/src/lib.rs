@@ -45,7 +45,7 @@ use auth::AuthServers;
 use broker::Broker;
 use lifecycle::Lifecycle;
 use lookup::Lookup;
-use nsq_http_api::client::Client;
+use nsq_http_api::client::{Client, Tls};
 use nsq_protocol::v1::PeerInfo;
 use nsq_service::build_info;
 use nsq_service::clock::Clock;
@@ -53,7 +53,7 @@ use nsq_service::flags::{Value, Values};
 use nsq_service::listen::Listener;
 use nsq_service::program::Daemon;
 use nsq_service::tasks::Tasks;
-use nsq_service::tls::ServerTls;
+use nsq_service::tls::{ClientTls, ServerTls};
 use nsq_storage::{Disk, Lock, os_text};
 use options::Options;
 use session::Security;
@@ -88,6 +88,8 @@ struct Bound {
     http: Option<Listener>,
     https: Option<Listener>,
     tls: Option<Arc<ServerTls>>,
+    /// For what this nsqd asks of others over https.
+    outgoing: Arc<ClientTls>,
 }
 
 async fn bind(address: &str) -> Result<Listener, String> {
@@ -109,6 +111,8 @@ impl Bound {
             None => None,
             Some(loaded) => Some(loaded.map_err(|why| format!("failed to build TLS config - {why}"))?),
         };
+        let outgoing = ClientTls::load(options.tls_root_ca.clone(), options.tls_min_version)
+            .map_err(|why| format!("failed to build client TLS config - {why}"))?;
         let tcp = bind(&options.tcp_address).await?;
         let http = bind_if_wanted(&options.http_address).await?;
         let https = match &tls {
@@ -120,6 +124,7 @@ impl Bound {
             http,
             https,
             tls,
+            outgoing,
         })
     }
 
@@ -153,7 +158,8 @@ impl Nsqd {
         let addresses = options.lookupd_tcp_addresses.clone();
         let tasks = Tasks::new();
         let broker = Broker::open(options, env.disk, env.clock, tasks.clone()).await?;
-        let lookup = Lookup::start(&broker, identity.clone(), addresses);
+        let http_client = http_client(&broker.options, bound.outgoing.clone());
+        let lookup = Lookup::start(&broker, identity.clone(), addresses, http_client);
         broker.set_channel_source(lookup.clone());
         let now_ms = broker.engine.clock.unix_nanos() / 1_000_000;
         let lifecycle = Arc::new(Lifecycle::new(broker.clone(), now_ms));
@@ -242,6 +248,16 @@ fn begin_join(broker: &Arc<Broker>, lookup: &Arc<Lookup>, lifecycle: &Arc<Lifecy
     });
 }
 
+/// Asks others over HTTP, and over https where they want that.
+fn http_client(options: &Options, tls: Arc<ClientTls>) -> Client {
+    Client {
+        connect_timeout: options.http_client_connect_timeout,
+        request_timeout: options.http_client_request_timeout,
+        tls: Some(Tls::new(move || tls.config())),
+        ..Client::default()
+    }
+}
+
 /// Serves all listeners; whichever breaks says so.
 fn serve(bound: Bound, state: http::State, failed: &mpsc::Sender<String>) {
     let broker = state.broker.clone();
@@ -270,7 +286,7 @@ fn serve(bound: Bound, state: http::State, failed: &mpsc::Sender<String>) {
         tasks.spawn(watch("https listener failed", serving, failed.clone()));
     }
     let security = Arc::new(Security {
-        auth: auth_servers(&broker),
+        auth: auth_servers(&broker, bound.outgoing),
         tls: bound.tls,
     });
     let accepting = server::accept(broker, security, bound.tcp);
@@ -278,14 +294,10 @@ fn serve(bound: Bound, state: http::State, failed: &mpsc::Sender<String>) {
 }
 
 /// The auth servers, if there are any.
-fn auth_servers(broker: &Broker) -> Option<AuthServers> {
+fn auth_servers(broker: &Broker, tls: Arc<ClientTls>) -> Option<AuthServers> {
     let options = &broker.options;
     let addresses = options.auth_http_addresses.clone();
-    let client = Client {
-        connect_timeout: options.http_client_connect_timeout,
-        request_timeout: options.http_client_request_timeout,
-        ..Client::default()
-    };
+    let client = http_client(options, tls);
     // Which one is asked first differs from start to start.
     let start = broker.engine.clock.unix_nanos().unsigned_abs() / 1000;
     let start = usize::try_from(start).unwrap_or(0);

@@ -369,3 +369,30 @@ fn nd_281_the_name_in_the_clients_certificate_is_told() {
         (&json!(true), &json!("me"), &json!("http://me/"))
     );
 }
+
+/// Section 9.2: an https URL, and a server that answers 403 and names its `https_port`.
+#[test]
+fn auth_servers_may_want_https() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.crt");
+    std::fs::write(&ca, authority.cert()).unwrap();
+    let root_ca = format!("--tls-root-ca-file={}", ca.display());
+    let known = tls::serve_https(&authority.issue("auth"), &all().to_string());
+    let stranger = tls::serve_https(&Identity::self_signed("auth"), &all().to_string());
+    let launch_with = |flag: String| launch().flag(flag).flag(root_ca.clone()).start();
+
+    let daemon = launch_with(format!("--auth-http-address=https://{known}/auth"));
+    let_in(&daemon).publish("t", b"m");
+
+    let daemon = launch_with(format!("--auth-http-address=https://{stranger}/auth"));
+    auth(&daemon).expect_fatal("E_AUTH_FAILED AUTH failed");
+
+    let plain = AuthServer::new(&json!({}));
+    plain.answers(
+        403,
+        &json!({"message": "TLS_REQUIRED", "https_port": known.port()}).to_string(),
+    );
+    let daemon = launch_with(plain.flag());
+    let_in(&daemon).publish("t", b"m");
+}

@@ -5,6 +5,7 @@
     reason = "a test; the time of another process is measured from outside"
 )]
 
+use nsq_testkit::tls::{Authority, Identity, serve_https};
 use nsq_testkit::{Answer, BOUND, Daemon, FakeLookupd, Launch, Seen, eventually, nsqd_binary, ours_only};
 use std::time::Instant;
 
@@ -98,6 +99,51 @@ fn nd_256_a_new_topic_has_the_channels_that_are_known() {
     for line in ["REGISTER t", "REGISTER t a", "REGISTER t b"] {
         fake.expect_line(line);
     }
+}
+
+/// Section 8.5: an nsqlookupd that answers 403 and names its `https_port` is asked there.
+#[test]
+fn channels_are_asked_for_over_https_where_a_peer_wants_that() {
+    if ours_only(
+        "the released reference asks nsqlookupd with the roots of the system, whatever the CA file is",
+    ) {
+        return;
+    }
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.crt");
+    std::fs::write(&ca, authority.cert()).unwrap();
+    let known = serve_https(&authority.issue("lookup"), r#"{"channels":["c"]}"#);
+    let stranger = serve_https(&Identity::self_signed("lookup"), r#"{"channels":["wrong"]}"#);
+    let fake = FakeLookupd::start();
+    let refusal = |port: u16| format!(r#"{{"message": "TLS_REQUIRED", "https_port": {port}}}"#);
+    let daemon = launch(&fake)
+        .flag(format!("--tls-root-ca-file={}", ca.display()))
+        .start();
+    daemon.expect_log("peer info");
+
+    fake.set_channels(403, &refusal(known.port()));
+    daemon.connect().publish("t", b"m");
+    daemon.expect_channel("t", "c", &[("depth", 1)]);
+
+    fake.set_channels(403, &refusal(stranger.port()));
+    daemon.connect().publish("u", b"m");
+    daemon.expect_topic("u", &[("depth", 1)]);
+    daemon.expect_log("WARNING: failed to query nsqlookupd for channels to pre-create for topic u - ");
+    assert!(daemon.channel("u", "wrong").is_null());
+
+    // The CA file is replaced: who was a stranger is known now.
+    let other = Authority::new();
+    let renewed = serve_https(&other.issue("lookup"), r#"{"channels":["new"]}"#);
+    std::fs::write(&ca, other.cert()).unwrap();
+    fake.set_channels(403, &refusal(renewed.port()));
+    daemon.connect().publish("v", b"m");
+    daemon.expect_channel("v", "new", &[("depth", 1)]);
+    // What cannot be read leaves the one that was in force.
+    std::fs::write(&ca, "no certificate at all").unwrap();
+    daemon.connect().publish("w", b"m");
+    daemon.expect_channel("w", "new", &[("depth", 1)]);
+    daemon.expect_log("ERROR: TLS: the old CA stays - ");
 }
 
 #[test]

@@ -1,14 +1,22 @@
 //! Certificates made for one test, and TLS clients that have them or not.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, ServerConfig, ServerConnection, SignatureScheme, StreamOwned,
+    SupportedProtocolVersion,
+};
+
+use crate::BOUND;
 
 /// A certificate with its key, as PEM.
 #[derive(Clone, Debug)]
@@ -124,6 +132,43 @@ pub fn client_of(
         }
     };
     Arc::new(config)
+}
+
+/// Answers every GET over https with this JSON text, as long as the test runs. Where it listens.
+pub fn serve_https(identity: &Identity, body: &str) -> SocketAddr {
+    let chain = CertificateDer::from_pem_slice(identity.cert.as_bytes()).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key)
+        .expect("a certificate with its key");
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let serve = move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            // A silent client must not keep the others waiting for good.
+            let _ = stream.set_read_timeout(Some(BOUND));
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("a server configuration");
+            let mut reader = BufReader::new(StreamOwned::new(connection, stream));
+            let lines = reader.by_ref().lines().map_while(Result::ok);
+            // A client that does not trust us has closed and sent no head.
+            if lines.take_while(|line| !line.is_empty()).count() > 0 {
+                let _ = reader.get_mut().write_all(answer.as_bytes());
+                reader.get_mut().conn.send_close_notify();
+                let _ = reader.get_mut().flush();
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("https".into());
+    thread.spawn(serve).expect("a thread");
+    address
 }
 
 /// Believes any server that has the key of what it shows.

@@ -29,18 +29,20 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// Connects to every address in tasks of the broker's tracker. `identity` is what they are told of this nsqd.
+    /// Connects to every address in tasks of the broker's tracker. `identity` is what they are told of this
+    /// nsqd; `http` asks their HTTP APIs.
     #[must_use]
-    pub fn start(broker: &Arc<Broker>, identity: PeerInfo, addresses: Vec<String>) -> Arc<Self> {
+    pub fn start(
+        broker: &Arc<Broker>,
+        identity: PeerInfo,
+        addresses: Vec<String>,
+        http: Client,
+    ) -> Arc<Self> {
         let options = &broker.options;
         let lookup = Arc::new(Self {
             broker: Arc::downgrade(broker),
             identity,
-            http: Client {
-                connect_timeout: options.http_client_connect_timeout,
-                request_timeout: options.http_client_request_timeout,
-                ..Client::default()
-            },
+            http,
             max_answer: usize::try_from(options.max_body_size).unwrap_or(usize::MAX),
             peers: Mutex::default(),
         });

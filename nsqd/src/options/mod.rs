@@ -44,6 +44,10 @@ pub struct Options {
     pub tls: Option<tls::Settings>,
     /// Who must come over TLS.
     pub tls_required: TlsRequired,
+    /// Roots of the servers that are asked over https; none is those of the system.
+    pub tls_root_ca: Option<PathBuf>,
+    /// The oldest version that is spoken, in both directions.
+    pub tls_min_version: MinVersion,
     /// An older version than the oldest that is spoken was asked for.
     pub tls_version_raised: bool,
     /// Clients may ask for snappy.
@@ -124,6 +128,8 @@ impl Default for Options {
             https_address: "0.0.0.0:4152".into(),
             tls: None,
             tls_required: TlsRequired::No,
+            tls_root_ca: None,
+            tls_min_version: MinVersion::Tls12,
             tls_version_raised: false,
             snappy: true,
             deflate: true,
@@ -214,6 +220,8 @@ impl TryFrom<&Values> for Options {
             http_address: values.string("http-address").to_owned(),
             https_address: values.string("https-address").to_owned(),
             tls_required: tls_required(values)?,
+            tls_root_ca: path(values, "tls-root-ca-file"),
+            tls_min_version: tls_min_version(values),
             tls_version_raised: values.string("tls-min-version") == "tls1.1"
                 || (values.string("tls-min-version") == "tls1.0" && values.is_set("tls-min-version")),
             tls: tls_settings(values)?,
@@ -261,12 +269,7 @@ impl TryFrom<&Values> for Options {
 
 /// The certificate and what goes with it; none without one.
 fn tls_settings(values: &Values) -> Result<Option<tls::Settings>, String> {
-    let path = |name: &str| {
-        Some(values.string(name))
-            .filter(|text| !text.is_empty())
-            .map(PathBuf::from)
-    };
-    let (cert, key) = match (path("tls-cert"), path("tls-key")) {
+    let (cert, key) = match (path(values, "tls-cert"), path(values, "tls-key")) {
         (Some(cert), Some(key)) => (cert, key),
         (None, None) => return Ok(None),
         _ => return Err("failed to build TLS config - --tls-cert and --tls-key go together".into()),
@@ -275,13 +278,25 @@ fn tls_settings(values: &Values) -> Result<Option<tls::Settings>, String> {
         cert,
         key,
         client_auth: ClientAuth::parse(values.string("tls-client-auth-policy")),
-        root_ca: path("tls-root-ca-file"),
-        min_version: if values.int("tls-min-version") > 771 {
-            MinVersion::Tls13
-        } else {
-            MinVersion::Tls12
-        },
+        root_ca: path(values, "tls-root-ca-file"),
+        min_version: tls_min_version(values),
     }))
+}
+
+/// The file that an option names; none if it is empty.
+fn path(values: &Values, name: &str) -> Option<PathBuf> {
+    Some(values.string(name))
+        .filter(|text| !text.is_empty())
+        .map(PathBuf::from)
+}
+
+fn tls_min_version(values: &Values) -> MinVersion {
+    // 771 is TLS 1.2 on the wire.
+    if values.int("tls-min-version") > 771 {
+        MinVersion::Tls13
+    } else {
+        MinVersion::Tls12
+    }
 }
 
 /// A policy for clients makes TLS required, unless that was said otherwise.

@@ -35,11 +35,12 @@ impl Target {
             _ => return None,
         };
         let authority = uri.authority()?.as_str();
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let path = uri.path_and_query().map_or("", |path| path.as_str());
+        let root = if path.starts_with('/') { "" } else { "/" };
         (!authority.contains('@')).then(|| Self {
             https,
             authority: authority.to_owned(),
-            path: path.to_owned(),
+            path: format!("{root}{path}"),
         })
     }
 
