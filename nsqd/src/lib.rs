@@ -10,6 +10,7 @@
 //! | [`queue`] | memory first, files after | what a message is for |
 //! | [`disk_workers`] | the threads that serve queue files | whose files they are |
 //! | [`block`] | messages in memory | where they are queued |
+//! | [`latency`] | how long messages take | who measures |
 //! | [`wheel`], [`timers`] | when something is due | what it is |
 //! | [`cores`] | how many threads the processors are worth | what they do |
 //! | [`effects`], [`engine`] | what is left to do outside the locks, and who does it | why |
@@ -29,6 +30,7 @@ pub mod engine;
 pub mod health;
 pub mod http;
 pub mod join;
+pub mod latency;
 pub mod lifecycle;
 pub mod lookup;
 pub mod message_id;

@@ -7,6 +7,7 @@ use crate::disk_workers::SyncRules;
 use crate::effects::Effects;
 use crate::engine::Engine;
 use crate::health::Health;
+use crate::latency::Latencies;
 use crate::message_id::{IdFactory, tick_of};
 use crate::metadata::{self, Metadata, TopicEntry};
 use crate::options::Options;
@@ -177,6 +178,7 @@ impl Broker {
             name.clone(),
             self.number(),
             queue,
+            Latencies::new(self.options.latency_window(), timers.now()),
             timers,
         ))
     }

@@ -188,7 +188,7 @@ impl World {
         let consumer = &mut self.consumers[usize::from(who)];
         let Some(id) = consumer.held.pop() else { return };
         let body = body_of(&consumer.client, id);
-        assert!(consumer.client.in_flight.lock().finish(id));
+        assert!(consumer.client.in_flight.lock().finish(id).is_some());
         consumer.subscription.gauges.in_flight.fetch_sub(1, Relaxed);
         consumer.subscription.gauges.inside.fetch_sub(1, Relaxed);
         assert!(self.alive.remove(&body));

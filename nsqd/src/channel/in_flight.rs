@@ -6,6 +6,7 @@
 //! deadlines. Pure: every time is an argument, in ns of one monotonic clock (engine design, section 6).
 
 use crate::block::{Block, QueuedMessage, Run};
+use crate::latency::Finished;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 use std::collections::{BTreeSet, VecDeque};
@@ -142,15 +143,23 @@ impl InFlight {
         Some(Run::single(block, index, 0))
     }
 
-    /// Ends the flight of a message: it was finished. Whether it was in flight here.
-    pub fn finish(&mut self, id: u64) -> bool {
-        if let Some(at) = self.find(id) {
-            let held = self.ring[at].held;
-            self.answer(at);
-            self.release(held);
-            return true;
-        }
-        self.remove_aside(id).is_some()
+    /// Ends the flight of a message: it was finished. None if it is not in flight here.
+    pub fn finish(&mut self, id: u64) -> Option<Finished> {
+        let Some(at) = self.find(id) else {
+            let entry = self.remove_aside(id)?;
+            return Some(Finished {
+                timestamp: entry.block.head(entry.index).timestamp,
+                delivered_at: entry.delivered_at,
+            });
+        };
+        let slot = self.ring[at];
+        let finished = Finished {
+            timestamp: self.held[slot.held].block.head(slot.index).timestamp,
+            delivered_at: slot.delivered_at,
+        };
+        self.answer(at);
+        self.release(slot.held);
+        Some(finished)
     }
 
     /// Ends the flight of a message and hands it back, to be queued again.
@@ -364,7 +373,7 @@ mod tests {
                         }
                         prop_assert_eq!(shown, fresh);
                     }
-                    Action::Finish(id) => prop_assert_eq!(table.finish(id), model.remove(&id).is_some()),
+                    Action::Finish(id) => prop_assert_eq!(table.finish(id).is_some(), model.remove(&id).is_some()),
                     Action::Requeue(id) => {
                         let run = table.remove(id);
                         prop_assert_eq!(run.as_ref().map(id_of), model.remove(&id).map(|_| id));

@@ -10,6 +10,7 @@ use crate::block::Run;
 use crate::client::Client;
 use crate::disk_workers::DiskWorkers;
 use crate::effects::{Effects, QueueOwner, Spill};
+use crate::latency::Latencies;
 use crate::queue::backlog::LockedBacklog;
 use crate::queue::{Backlog, MessageQueue};
 use crate::timers::{Holder, Timer, Timers};
@@ -40,6 +41,8 @@ pub struct Gauges {
 pub struct ChannelCounters {
     /// Hand-overs from the topic, deferred ones included.
     pub messages: AtomicU64,
+    /// `FIN`s that succeeded.
+    pub finished: AtomicU64,
     /// `REQ`s that succeeded.
     pub requeued: AtomicU64,
     /// Messages whose consumer did not answer in time.
@@ -87,6 +90,8 @@ pub struct Channel {
     epoch: AtomicU64,
     /// What happened so far.
     pub counters: ChannelCounters,
+    /// How long its messages take.
+    pub latencies: Latencies,
     timers: Arc<Timers>,
     this: Weak<Self>,
 }
@@ -99,6 +104,7 @@ impl Channel {
         name: ChannelName,
         incarnation: u64,
         queue: MessageQueue,
+        latencies: Latencies,
         timers: Arc<Timers>,
     ) -> Arc<Self> {
         let backlog = queue.backlog().cloned();
@@ -110,6 +116,7 @@ impl Channel {
             backlog,
             epoch: AtomicU64::new(0),
             counters: ChannelCounters::default(),
+            latencies,
             timers,
             this: this.clone(),
         })

@@ -152,6 +152,16 @@ pub const FLAGS: &[Flag] = &[
         "0",
         "maximum channel consumer connection count per nsqd instance (default 0, i.e., unlimited)",
     ),
+    Flag::floats(
+        "e2e-processing-latency-percentile",
+        "message processing time percentiles (as float (0, 1.0]) to track (can be specified multiple times or comma separated '1.0,0.99,0.95', default none)",
+    )
+    .key("e2e_processing_latency_percentiles"),
+    Flag::duration(
+        "e2e-processing-latency-window-time",
+        "10m0s",
+        "calculate end to end latency quantiles for this duration of time (ie: 60s would only show quantile calculations from the past 60 seconds)",
+    ),
     Flag::string("tls-cert", "", "path to certificate file"),
     Flag::string("tls-key", "", "path to key file"),
     Flag::string(

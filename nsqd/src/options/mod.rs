@@ -58,6 +58,10 @@ pub struct Options {
     pub auth_http_addresses: Vec<String>,
     /// How they are asked.
     pub auth_by: AskBy,
+    /// Quantiles of the time from publish to FIN that are kept, each in (0, 1]; none for none.
+    pub latency_percentiles: Vec<f64>,
+    /// Time over which they are kept.
+    pub latency_window: Duration,
     /// Announced to nsqlookupd.
     pub broadcast_address: String,
     /// Announced to nsqlookupd; 0 the real port.
@@ -135,6 +139,8 @@ impl Default for Options {
             deflate: true,
             auth_http_addresses: Vec::new(),
             auth_by: AskBy::Get,
+            latency_percentiles: Vec::new(),
+            latency_window: Duration::from_secs(600),
             broadcast_address: String::new(),
             broadcast_tcp_port: 0,
             broadcast_http_port: 0,
@@ -233,6 +239,8 @@ impl TryFrom<&Values> for Options {
                 "post" => AskBy::Post,
                 _ => return Err("--auth-http-request-method must be post or get".into()),
             },
+            latency_percentiles: percentiles(values)?,
+            latency_window: values.duration("e2e-processing-latency-window-time"),
             broadcast_address: values.string("broadcast-address").to_owned(),
             broadcast_tcp_port: values.int("broadcast-tcp-port"),
             broadcast_http_port: values.int("broadcast-http-port"),
@@ -264,6 +272,22 @@ impl TryFrom<&Values> for Options {
             topology_zone: values.string("topology-zone").to_owned(),
             magic_timeout: values.duration("magic-timeout"),
         })
+    }
+}
+
+impl Options {
+    /// The window of latency quantiles, if any are kept.
+    #[must_use]
+    pub fn latency_window(&self) -> Option<Duration> {
+        (!self.latency_percentiles.is_empty()).then_some(self.latency_window)
+    }
+}
+
+fn percentiles(values: &Values) -> Result<Vec<f64>, String> {
+    let list = values.floats("e2e-processing-latency-percentile");
+    match list.iter().find(|q| !(**q > 0.0 && **q <= 1.0)) {
+        Some(wrong) => Err(format!("invalid E2E processing latency percentile: {wrong}")),
+        None => Ok(list.to_vec()),
     }
 }
 
@@ -347,6 +371,10 @@ mod tests {
             (
                 "--mem-queue-size=-1",
                 "--mem-queue-size must be at least 0, not -1",
+            ),
+            (
+                "--e2e-processing-latency-percentile=1.5",
+                "invalid E2E processing latency percentile: 1.5",
             ),
             (
                 "--auth-http-request-method=put",

@@ -115,18 +115,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return;
         }
         let mut unknown = Vec::new();
-        let mut done = 0;
         {
             let mut in_flight = self.client.in_flight.lock();
             for id in self.finished.drain(..) {
-                if id.to_u64().is_some_and(|n| in_flight.finish(n)) {
-                    done += 1;
-                } else {
-                    unknown.push(id);
+                match id.to_u64().and_then(|n| in_flight.finish(n)) {
+                    Some(finished) => self.done.push(finished),
+                    None => unknown.push(id),
                 }
             }
         }
+        let done = i64::try_from(self.done.len()).unwrap_or(i64::MAX);
         if let Some(subscription) = &self.subscription {
+            let engine = &self.broker.engine;
+            let channel = &subscription.channel;
+            channel.counters.finished.fetch_add(done.unsigned_abs(), Relaxed);
+            channel
+                .latencies
+                .finished(&self.done, engine.timers.now(), engine.clock.unix_nanos());
             let gauges = &subscription.gauges;
             gauges.in_flight.fetch_sub(done, Relaxed);
             gauges.inside.fetch_sub(done, Relaxed);
@@ -136,6 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .counters
             .finished
             .fetch_add(done.unsigned_abs(), Relaxed);
+        self.done.clear();
         for id in unknown {
             self.not_yours(ErrorCode::FinFailed, "FIN", id);
         }

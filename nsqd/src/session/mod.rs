@@ -30,6 +30,7 @@ use crate::block::Run;
 use crate::broker::{Broker, Subscription};
 use crate::client::{Client, ClientState, Identity};
 use crate::effects::Effects;
+use crate::latency::Finished;
 use crate::options::TlsRequired;
 use authorizing::Authorized;
 use input::Input;
@@ -150,8 +151,10 @@ struct Session<S> {
     output: Output,
     negotiated: Negotiated,
     publishing: Publishing,
-    /// Messages finished in this turn, in order.
+    /// Messages to be finished in this turn, in order.
     finished: Vec<MessageId>,
+    /// Scratch of finishing them.
+    done: Vec<Finished>,
     subscription: Option<Subscription>,
     effects: Effects,
     /// Scratch of a take.
@@ -190,6 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             negotiated,
             publishing: Publishing::default(),
             finished: Vec::new(),
+            done: Vec::new(),
             subscription: None,
             effects: Effects::default(),
             runs: Vec::new(),

@@ -13,7 +13,7 @@ use nsq_http_api::nsqd::Memory;
 use nsq_service::build_info::VERSION;
 use nsq_service::http::{Failure, Query, Reply, Request};
 use nsq_service::json::{GoFormatter, push_string};
-use pictures::{client_stats, memory, topic_stats};
+use pictures::{Measure, client_stats, memory, topic_stats};
 use serde::Serialize;
 use std::io;
 use std::pin::Pin;
@@ -171,7 +171,12 @@ impl Document {
 
     fn topic(&self, at: usize) -> Option<nsq_http_api::nsqd::TopicStats> {
         let topic = self.topics.as_ref()?.get(at)?;
-        Some(topic_stats(topic, &self.wanted))
+        let broker = &self.state.broker;
+        let measure = Measure {
+            now: broker.engine.timers.now(),
+            percentiles: &broker.options.latency_percentiles,
+        };
+        Some(topic_stats(topic, &self.wanted, &measure))
     }
 
     fn part_as_json(&self, out: &mut Vec<u8>) {

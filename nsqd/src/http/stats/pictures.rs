@@ -1,34 +1,75 @@
 //! Topics, channels and clients as `/stats` shows them.
 
 use super::Wanted;
-use crate::channel::ChannelSnapshot;
+use crate::channel::{Channel, ChannelSnapshot};
 use crate::client::{Client, Compression};
+use crate::latency::Samples;
 use crate::topic::Topic;
-use nsq_http_api::nsqd::{ChannelStats, ClientStats, Latency, Memory, PubCount, TopicStats};
+use nsq_http_api::nsqd::{ChannelStats, ClientStats, Latency, Memory, PubCount, Quantile, TopicStats};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+/// What latencies are shown with.
+pub(super) struct Measure<'a> {
+    /// Monotonic ns.
+    pub(super) now: u64,
+    /// Quantiles in the order in which they are shown.
+    pub(super) percentiles: &'a [f64],
+}
+
+impl Measure<'_> {
+    fn latency(&self, samples: &Samples) -> Latency {
+        let value = |quantile: &f64| Quantile {
+            quantile: *quantile,
+            value: samples.quantile(*quantile),
+        };
+        Latency {
+            count: i64::try_from(samples.count()).unwrap_or(i64::MAX),
+            percentiles: Some(self.percentiles.iter().map(value).collect()),
+        }
+    }
+
+    /// Those of the topic are those of all its channels together; without channels, or quantiles, there are none.
+    fn of_topic(&self, channels: &[Arc<Channel>]) -> Latency {
+        let mut windows = channels
+            .iter()
+            .filter_map(|channel| channel.latencies.window(self.now));
+        let Some(mut all) = windows.next() else {
+            return Latency::default();
+        };
+        windows.for_each(|samples| all.merge(&samples));
+        self.latency(&all)
+    }
+
+    fn of_channel(&self, channel: &Channel) -> Latency {
+        let samples = channel.latencies.window(self.now);
+        samples.map_or_else(Latency::default, |samples| self.latency(&samples))
+    }
+}
+
 /// A topic with those of its channels that were asked for.
-pub(super) fn topic_stats(topic: &Topic, wanted: &Wanted) -> TopicStats {
+pub(super) fn topic_stats(topic: &Topic, wanted: &Wanted, measure: &Measure<'_>) -> TopicStats {
     // The topic before its channels: a message on its way is counted in one of them, or in both, never in none.
     let picture = topic.snapshot();
     let shown = |name: &str| wanted.channel.as_ref().is_none_or(|wanted| wanted == name);
     let channels = topic.channels();
+    let e2e_processing_latency = measure.of_topic(&channels);
     let channels = channels.iter().filter(|channel| shown(channel.name().as_str()));
     TopicStats {
         topic_name: picture.name.to_string(),
         channels: channels
-            .map(|channel| channel_stats(&channel.snapshot(), wanted))
+            .map(|channel| channel_stats(&channel.snapshot(), measure.of_channel(channel), wanted))
             .collect(),
         depth: picture.depth.cast_signed(),
         backend_depth: picture.backend_depth.cast_signed(),
         message_count: picture.message_count,
         message_bytes: picture.message_bytes,
         paused: picture.paused,
-        e2e_processing_latency: Latency::default(),
+        e2e_processing_latency,
     }
 }
 
-fn channel_stats(channel: &ChannelSnapshot, wanted: &Wanted) -> ChannelStats {
+fn channel_stats(channel: &ChannelSnapshot, latency: Latency, wanted: &Wanted) -> ChannelStats {
     let clients = || {
         let consumers = channel.consumers.iter();
         consumers
@@ -48,6 +89,7 @@ fn channel_stats(channel: &ChannelSnapshot, wanted: &Wanted) -> ChannelStats {
         client_count: i64::try_from(channel.consumers.len()).unwrap_or(i64::MAX),
         clients: wanted.clients.then(clients),
         paused: channel.paused,
+        e2e_processing_latency: latency,
         ..ChannelStats::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nsq_http_api::nsqd::{ClientStats, Memory, TopicStats};
+use nsq_http_api::nsqd::{ClientStats, Latency, Memory, Quantile, TopicStats};
 use nsq_service::{build_info, duration};
 use std::fmt::Write as _;
 
@@ -45,19 +45,42 @@ fn rfc3339(unix: i64, zone: TimeZone) -> String {
     zoned.strftime(format).to_string()
 }
 
+/// Values with the largest unit of which there is more than one thousandth of the next.
+fn latencies(latency: &Latency) -> String {
+    let text = |quantile: &Quantile| {
+        let mut value = quantile.value;
+        let mut units = ["ns", "us", "ms", "s"].into_iter();
+        let mut unit = units.next().unwrap_or_default();
+        for larger in units {
+            if value <= 1000.0 {
+                break;
+            }
+            value /= 1000.0;
+            unit = larger;
+        }
+        format!("{value:.1}{unit}")
+    };
+    let list = latency.percentiles.iter().flatten();
+    list.map(text).collect::<Vec<_>>().join(", ")
+}
+
 /// One block of topic, channels and consumers.
 pub(super) fn topic(out: &mut String, picture: &TopicStats, now: i64) {
     let prefix = if picture.paused { "*P " } else { "   " };
     let _ = writeln!(
         out,
-        "\n{prefix}[{:<15}] depth: {:<5} be-depth: {:<5} msgs: {:<8} e2e%: ",
-        picture.topic_name, picture.depth, picture.backend_depth, picture.message_count
+        "\n{prefix}[{:<15}] depth: {:<5} be-depth: {:<5} msgs: {:<8} e2e%: {}",
+        picture.topic_name,
+        picture.depth,
+        picture.backend_depth,
+        picture.message_count,
+        latencies(&picture.e2e_processing_latency)
     );
     for c in &picture.channels {
         let prefix = if c.paused { "   *P " } else { "      " };
         let _ = writeln!(
             out,
-            "{prefix}[{:<25}] depth: {:<5} be-depth: {:<5} inflt: {:<4} def: {:<4} re-q: {:<5} timeout: {:<5} msgs: {:<8} e2e%: ",
+            "{prefix}[{:<25}] depth: {:<5} be-depth: {:<5} inflt: {:<4} def: {:<4} re-q: {:<5} timeout: {:<5} msgs: {:<8} e2e%: {}",
             c.channel_name,
             c.depth,
             c.backend_depth,
@@ -65,7 +88,8 @@ pub(super) fn topic(out: &mut String, picture: &TopicStats, now: i64) {
             c.deferred_count,
             c.requeue_count,
             c.timeout_count,
-            c.message_count
+            c.message_count,
+            latencies(&c.e2e_processing_latency)
         );
         c.clients
             .iter()
