@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | [`session`] | one client connection: bytes in, commands, bytes out | other connections |
 //! | [`auth`] | what the auth servers grant | connections, who asks |
+//! | [`pictures`] | what `/stats` and statsd show | their formats |
+//! | [`statsd`] | counts and gauges on their way to a statsd server | HTTP |
 //! | [`broker`] | the topic map; create, delete, pause, publish, subscribe | sockets, HTTP, JSON of the wire |
 //! | [`topic`] | fan-out to channels; what waits while it cannot flow | consumers |
 //! | [`channel`] | who gets a message, what is in flight, deferred or timed out | files, frames |
@@ -36,9 +38,11 @@ pub mod lookup;
 pub mod message_id;
 pub mod metadata;
 pub mod options;
+pub mod pictures;
 pub mod queue;
 pub mod server;
 pub mod session;
+pub mod statsd;
 pub mod timers;
 pub mod topic;
 pub mod wheel;
@@ -171,6 +175,15 @@ impl Nsqd {
         let mut shown = values;
         shown.set("broadcast_tcp_port", Value::Int(identity.tcp_port));
         shown.set("broadcast_http_port", Value::Int(identity.http_port));
+        let prefix = statsd::prefix(
+            shown.string("statsd-prefix"),
+            &identity.broadcast_address,
+            identity.http_port,
+        );
+        shown.set("statsd_prefix", Value::String(prefix.clone()));
+        if let Some(settings) = broker.options.statsd.clone() {
+            tasks.spawn(statsd::push(broker.clone(), settings, prefix));
+        }
         let facts = http::Facts {
             hostname: identity.hostname,
             http_port: bound.http.as_ref().map_or(0, Listener::port),

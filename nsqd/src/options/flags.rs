@@ -162,6 +162,24 @@ pub const FLAGS: &[Flag] = &[
         "10m0s",
         "calculate end to end latency quantiles for this duration of time (ie: 60s would only show quantile calculations from the past 60 seconds)",
     ),
+    Flag::string(
+        "statsd-address",
+        "",
+        "UDP <addr>:<port> of a statsd daemon for pushing stats",
+    ),
+    Flag::duration("statsd-interval", "1m0s", "duration between pushing to statsd"),
+    Flag::bool("statsd-mem-stats", true, "toggle sending memory and GC stats to statsd"),
+    Flag::string(
+        "statsd-prefix",
+        "nsq.%s",
+        "prefix used for keys sent to statsd (%s for host replacement)",
+    ),
+    Flag::int("statsd-udp-packet-size", "508", "the size in bytes of statsd UDP packets"),
+    Flag::bool(
+        "statsd-exclude-ephemeral",
+        false,
+        "Skip ephemeral topics and channels when sending stats to statsd",
+    ),
     Flag::string("tls-cert", "", "path to certificate file"),
     Flag::string("tls-key", "", "path to key file"),
     Flag::string(

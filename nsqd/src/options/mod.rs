@@ -5,6 +5,7 @@ mod flags;
 pub use flags::FLAGS;
 
 use crate::auth::AskBy;
+use crate::statsd;
 use nsq_service::exit::Exit;
 use nsq_service::flags::{Program, Values};
 use nsq_service::log::Level;
@@ -62,6 +63,8 @@ pub struct Options {
     pub latency_percentiles: Vec<f64>,
     /// Time over which they are kept.
     pub latency_window: Duration,
+    /// The statsd server, if there is one.
+    pub statsd: Option<statsd::Settings>,
     /// Announced to nsqlookupd.
     pub broadcast_address: String,
     /// Announced to nsqlookupd; 0 the real port.
@@ -141,6 +144,7 @@ impl Default for Options {
             auth_by: AskBy::Get,
             latency_percentiles: Vec::new(),
             latency_window: Duration::from_secs(600),
+            statsd: None,
             broadcast_address: String::new(),
             broadcast_tcp_port: 0,
             broadcast_http_port: 0,
@@ -241,6 +245,7 @@ impl TryFrom<&Values> for Options {
             },
             latency_percentiles: percentiles(values)?,
             latency_window: values.duration("e2e-processing-latency-window-time"),
+            statsd: statsd_settings(values)?,
             broadcast_address: values.string("broadcast-address").to_owned(),
             broadcast_tcp_port: values.int("broadcast-tcp-port"),
             broadcast_http_port: values.int("broadcast-http-port"),
@@ -281,6 +286,28 @@ impl Options {
     pub fn latency_window(&self) -> Option<Duration> {
         (!self.latency_percentiles.is_empty()).then_some(self.latency_window)
     }
+}
+
+fn statsd_settings(values: &Values) -> Result<Option<statsd::Settings>, String> {
+    let address = values.string("statsd-address");
+    let (interval, size) = (
+        values.duration("statsd-interval"),
+        values.int("statsd-udp-packet-size"),
+    );
+    if address.is_empty() {
+        return Ok(None);
+    }
+    if interval.is_zero() {
+        return Err("--statsd-interval must be greater than 0s".into());
+    }
+    Ok(Some(statsd::Settings {
+        address: address.to_owned(),
+        interval,
+        prefix: values.string("statsd-prefix").to_owned(),
+        mem_stats: values.bool("statsd-mem-stats"),
+        packet_size: usize::try_from(size).unwrap_or(0),
+        exclude_ephemeral: values.bool("statsd-exclude-ephemeral"),
+    }))
 }
 
 fn percentiles(values: &Values) -> Result<Vec<f64>, String> {

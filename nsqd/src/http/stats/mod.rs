@@ -1,11 +1,11 @@
 //! `GET /stats` (nsqd spec 6.5). The answer is made topic by topic and sent in pieces, so that neither a picture of all topics
 //! nor the whole text is held, and other requests get their turn between two pieces. A small answer is one piece.
 
-mod pictures;
 mod text;
 
 use super::State;
 use crate::client::Client;
+use crate::pictures::{self, Measure, client_stats, memory, topic_stats};
 use crate::topic::Topic;
 use bytes::Bytes;
 use futures_util::Stream;
@@ -13,7 +13,6 @@ use nsq_http_api::nsqd::Memory;
 use nsq_service::build_info::VERSION;
 use nsq_service::http::{Failure, Query, Reply, Request};
 use nsq_service::json::{GoFormatter, push_string};
-use pictures::{Measure, client_stats, memory, topic_stats};
 use serde::Serialize;
 use std::io;
 use std::pin::Pin;
@@ -171,12 +170,12 @@ impl Document {
 
     fn topic(&self, at: usize) -> Option<nsq_http_api::nsqd::TopicStats> {
         let topic = self.topics.as_ref()?.get(at)?;
-        let broker = &self.state.broker;
-        let measure = Measure {
-            now: broker.engine.timers.now(),
-            percentiles: &broker.options.latency_percentiles,
+        let wanted = pictures::Wanted {
+            channel: self.wanted.channel.as_deref(),
+            clients: self.wanted.clients,
+            topic: self.wanted.topic.as_deref(),
         };
-        Some(topic_stats(topic, &self.wanted, &measure))
+        Some(topic_stats(topic, wanted, &Measure::of(&self.state.broker)))
     }
 
     fn part_as_json(&self, out: &mut Vec<u8>) {

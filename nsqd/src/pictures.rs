@@ -1,6 +1,6 @@
-//! Topics, channels and clients as `/stats` shows them.
+//! Topics, channels and clients as `/stats` and statsd show them.
 
-use super::Wanted;
+use crate::broker::Broker;
 use crate::channel::{Channel, ChannelSnapshot};
 use crate::client::{Client, Compression};
 use crate::latency::Samples;
@@ -9,15 +9,36 @@ use nsq_http_api::nsqd::{ChannelStats, ClientStats, Latency, Memory, PubCount, Q
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What latencies are shown with.
-pub(super) struct Measure<'a> {
-    /// Monotonic ns.
-    pub(super) now: u64,
-    /// Quantiles in the order in which they are shown.
-    pub(super) percentiles: &'a [f64],
+/// What of a topic is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Of the channels only this one.
+    pub channel: Option<&'a str>,
+    /// The consumers too.
+    pub clients: bool,
+    /// Of what a consumer published, this topic if possible.
+    pub topic: Option<&'a str>,
 }
 
-impl Measure<'_> {
+/// What latencies are shown with.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure<'a> {
+    /// Monotonic ns.
+    now: u64,
+    /// Quantiles in the order in which they are shown.
+    percentiles: &'a [f64],
+}
+
+impl<'a> Measure<'a> {
+    /// Now, with the quantiles that are kept.
+    #[must_use]
+    pub fn of(broker: &'a Broker) -> Self {
+        Self {
+            now: broker.engine.timers.now(),
+            percentiles: &broker.options.latency_percentiles,
+        }
+    }
+
     fn latency(&self, samples: &Samples) -> Latency {
         let value = |quantile: &f64| Quantile {
             quantile: *quantile,
@@ -48,10 +69,11 @@ impl Measure<'_> {
 }
 
 /// A topic with those of its channels that were asked for.
-pub(super) fn topic_stats(topic: &Topic, wanted: &Wanted, measure: &Measure<'_>) -> TopicStats {
+#[must_use]
+pub fn topic_stats(topic: &Topic, wanted: Wanted<'_>, measure: &Measure<'_>) -> TopicStats {
     // The topic before its channels: a message on its way is counted in one of them, or in both, never in none.
     let picture = topic.snapshot();
-    let shown = |name: &str| wanted.channel.as_ref().is_none_or(|wanted| wanted == name);
+    let shown = |name: &str| wanted.channel.is_none_or(|wanted| wanted == name);
     let channels = topic.channels();
     let e2e_processing_latency = measure.of_topic(&channels);
     let channels = channels.iter().filter(|channel| shown(channel.name().as_str()));
@@ -69,11 +91,11 @@ pub(super) fn topic_stats(topic: &Topic, wanted: &Wanted, measure: &Measure<'_>)
     }
 }
 
-fn channel_stats(channel: &ChannelSnapshot, latency: Latency, wanted: &Wanted) -> ChannelStats {
+fn channel_stats(channel: &ChannelSnapshot, latency: Latency, wanted: Wanted<'_>) -> ChannelStats {
     let clients = || {
         let consumers = channel.consumers.iter();
         consumers
-            .map(|client| client_stats(client, wanted.topic.as_deref()))
+            .map(|client| client_stats(client, wanted.topic))
             .collect()
     };
     ChannelStats {
@@ -95,7 +117,8 @@ fn channel_stats(channel: &ChannelSnapshot, latency: Latency, wanted: &Wanted) -
 }
 
 /// A connection. Of what it published one topic is shown, as in the reference: the one asked for, else any.
-pub(super) fn client_stats(client: &Client, topic: Option<&str>) -> ClientStats {
+#[must_use]
+pub fn client_stats(client: &Client, topic: Option<&str>) -> ClientStats {
     let identity = client.identity.lock().clone();
     let authenticated = client.authenticated.lock().clone();
     let layers = client.layers.lock().clone();
@@ -142,7 +165,8 @@ pub(super) fn client_stats(client: &Client, topic: Option<&str>) -> ClientStats 
 }
 
 /// There is no collected heap here: what is resident is the nearest to what the keys mean.
-pub(super) fn memory() -> Memory {
+#[must_use]
+pub fn memory() -> Memory {
     let pages = rustix::param::page_size() as u64;
     Memory {
         heap_in_use_bytes: resident_pages().unwrap_or(0) * pages,
