@@ -249,6 +249,12 @@ impl Run {
         }
     }
 
+    /// The same messages, to be held back for `delay` ns by each channel that gets them.
+    #[must_use]
+    pub fn held_back(self, delay: u64) -> Self {
+        Self { delay, ..self }
+    }
+
     /// One message that was delivered `attempts` times since its block was built.
     #[must_use]
     pub fn single(block: Arc<Block>, index: u32, attempts: u16) -> Self {

@@ -213,7 +213,7 @@ impl Shared {
             .slow
             .store(self.timers.now().saturating_sub(started) > SLOW_WRITE_NS, Relaxed);
         if let Err(e) = &written {
-            if !owner.spill_failed(run.len()) {
+            if !owner.spill_failed(run) {
                 return Ok(());
             }
             tracing::error!("DISKQUEUE({}): failed to write - {e}", backlog.name());

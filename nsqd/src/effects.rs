@@ -19,9 +19,9 @@ pub trait QueueOwner: Send + Sync {
     fn read_ahead(&self, run: Run, effects: &mut Effects);
     /// Hears that the files have grown by a run that was spilled.
     fn spilled(&self, effects: &mut Effects);
-    /// Hears that `n` messages of a spill could not be written and are not in the queue. Whether that is a failure:
+    /// Hears that the messages of a spill could not be written and are not in the queue. Whether that is a failure:
     /// a channel that is being deleted has no use for them.
-    fn spill_failed(&self, n: usize) -> bool;
+    fn spill_failed(&self, run: &Run) -> bool;
 }
 
 /// A run that did not fit into memory and is to be written to its queue's files.

@@ -9,6 +9,7 @@
 //! | [`broker`] | the topic map; create, delete, pause, publish, subscribe | sockets, HTTP, JSON of the wire |
 //! | [`topic`] | fan-out to channels; what waits while it cannot flow | consumers |
 //! | [`channel`] | who gets a message, what is in flight, deferred or timed out | files, frames |
+//! | [`deferrals`] | which messages in files are not to be delivered yet | files |
 //! | [`queue`] | memory first, files after | what a message is for |
 //! | [`disk_workers`] | the threads that serve queue files | whose files they are |
 //! | [`block`] | messages in memory | where they are queued |
@@ -26,6 +27,7 @@ pub mod broker;
 pub mod channel;
 pub mod client;
 pub mod cores;
+pub mod deferrals;
 pub mod disk_workers;
 pub mod effects;
 pub mod engine;

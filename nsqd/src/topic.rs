@@ -6,6 +6,7 @@
 
 use crate::block::{BatchBuilder, Run};
 use crate::channel::Channel;
+use crate::deferrals::split;
 use crate::disk_workers::DiskWorkers;
 use crate::effects::{Effects, Later, QueueOwner, Spill};
 use crate::engine::Engine;
@@ -14,6 +15,7 @@ use crate::queue::backlog::LockedBacklog;
 use crate::queue::{Backlog, MessageQueue};
 use nsq_protocol::{ChannelName, TopicName};
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -47,6 +49,8 @@ pub struct Topic {
 #[derive(Debug)]
 struct TopicState {
     queue: MessageQueue,
+    /// How long messages in the files are held back once a channel has them, in ns, by id.
+    delays: FxHashMap<u64, u64>,
     channels: Vec<Arc<Channel>>,
     ids: IdFactory,
     started: bool,
@@ -58,6 +62,24 @@ struct TopicState {
 impl TopicState {
     fn could_flow(&self) -> bool {
         self.started && !self.paused && !self.exiting && !self.channels.is_empty()
+    }
+
+    /// Gives every channel a reference to a run of the topic's own queue; what came from the files has its delay from there.
+    fn hand_over(&mut self, run: Run, effects: &mut Effects) {
+        if self.delays.is_empty() {
+            hand_over(&self.channels, run, effects);
+            return;
+        }
+        let (channels, delays) = (&self.channels, &self.delays);
+        let known = run.delay();
+        let delay_of = |id: u64| delays.get(&id).copied().unwrap_or(known);
+        let ids: Vec<u64> = run.messages().map(|message| message.head.id).collect();
+        split(run, delay_of, |delay, piece| {
+            hand_over(channels, piece.held_back(delay), effects);
+        });
+        for id in ids {
+            self.delays.remove(&id);
+        }
     }
 
     fn flows(&self) -> bool {
@@ -89,6 +111,7 @@ impl Topic {
             inside: AtomicI64::new(i64::try_from(queue.depth()).unwrap_or(i64::MAX)),
             state: Mutex::new(TopicState {
                 queue,
+                delays: FxHashMap::default(),
                 channels: Vec::new(),
                 ids,
                 started: false,
@@ -160,7 +183,13 @@ impl Topic {
             return;
         };
         match self.owner() {
-            Some(owner) if self.backlog.is_some() => effects.spills.push(Spill { owner, run: overflow }),
+            Some(owner) if self.backlog.is_some() => {
+                if overflow.delay() > 0 {
+                    let ids = overflow.messages().map(|message| message.head.id);
+                    state.delays.extend(ids.map(|id| (id, overflow.delay())));
+                }
+                effects.spills.push(Spill { owner, run: overflow });
+            }
             // An ephemeral queue that is full drops, silently as the reference does.
             _ => drop(self.inside.fetch_sub(overflow.len() as i64, Relaxed)),
         }
@@ -297,7 +326,7 @@ impl Topic {
             &mut runs,
         );
         for run in runs {
-            hand_over(&state.channels, run, effects);
+            state.hand_over(run, effects);
         }
         self.inside.fetch_sub(taken.count() as i64, Relaxed);
         if self.backlog.as_ref().is_some_and(|b| b.has_taken()) && state.queue.backend_depth() == 0 {
@@ -346,7 +375,24 @@ impl Topic {
     fn forget(&self) {
         let mut state = self.state.lock();
         state.queue.clear();
+        state.delays.clear();
         self.inside.store(0, Relaxed);
+    }
+
+    /// Holds messages that lie in its files back, once a channel has them. Before it flows.
+    pub fn restore_delays(&self, delays: impl IntoIterator<Item = (u64, u64)>) {
+        self.state.lock().delays.extend(delays);
+    }
+
+    /// How long each of its own messages will be held back: ids and ns.
+    #[must_use]
+    pub fn delays(&self) -> Vec<(u64, u64)> {
+        let state = self.state.lock();
+        let mut delays: Vec<(u64, u64)> = state.delays.iter().map(|(id, delay)| (*id, *delay)).collect();
+        for run in state.queue.memory().filter(|run| run.delay() > 0) {
+            delays.extend(run.messages().map(|message| (message.head.id, run.delay())));
+        }
+        delays
     }
 
     /// Ends the topic at a clean stop: what it kept in memory goes to its files. Blocks.
@@ -435,8 +481,14 @@ impl QueueOwner for Topic {
         self.catch_up_if_needed(&mut self.state.lock(), effects);
     }
 
-    fn spill_failed(&self, n: usize) -> bool {
-        self.inside.fetch_sub(n as i64, Relaxed);
+    fn spill_failed(&self, run: &Run) -> bool {
+        if run.delay() > 0 {
+            let mut state = self.state.lock();
+            for message in run.messages() {
+                state.delays.remove(&message.head.id);
+            }
+        }
+        self.inside.fetch_sub(run.len() as i64, Relaxed);
         true
     }
 }

@@ -122,8 +122,11 @@ impl Broker {
                     channel.set_paused(paused, &mut effects);
                 }
             }
-            topic.start(&mut effects);
             self.topics.write().insert(entry.name, topic);
+        }
+        self.restore_deferrals();
+        for topic in self.topics() {
+            topic.start(&mut effects);
         }
         self.engine.settle(&mut effects).await
     }
@@ -258,8 +261,11 @@ impl Broker {
             *closed = true;
             self.write_metadata().await
         };
+        let timers = self.engine.timers.extract(|_| true);
+        // Before the messages: an entry without its message does no harm, a message without its entry is early.
+        outcome = outcome.and(self.write_deferrals(self.held_back(&timers)).await);
         let mut waiting: FxHashMap<*const (), Vec<Run>> = FxHashMap::default();
-        for (_, timer) in self.engine.timers.extract(|_| true) {
+        for (_, timer) in timers {
             if let Timer::Deferred(channel, epoch, run) | Timer::Orphan(channel, epoch, _, run) = timer
                 && channel.epoch() == epoch
             {

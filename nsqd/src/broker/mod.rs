@@ -1,5 +1,6 @@
 //! The topics of one nsqd: creates, deletes, pauses, publishes. Knows no socket, no HTTP and no JSON of the wire.
 
+mod deferred;
 mod life;
 mod subscribe;
 

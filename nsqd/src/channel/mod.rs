@@ -8,6 +8,7 @@ pub mod state;
 
 use crate::block::Run;
 use crate::client::Client;
+use crate::deferrals::split;
 use crate::disk_workers::DiskWorkers;
 use crate::effects::{Effects, QueueOwner, Spill};
 use crate::latency::Latencies;
@@ -250,13 +251,76 @@ impl Channel {
         effects: &mut Effects,
     ) -> (usize, Arc<Gauges>) {
         let mut state = self.state.lock();
-        let taken = state.take(client, window, out, effects);
-        if taken.memory > 0 {
-            self.counters.from_memory.fetch_add(taken.memory as u64, Relaxed);
+        let mut count = 0;
+        loop {
+            let from = out.len();
+            let taken = state.take(client, window - count, out, effects);
+            count += taken.count();
+            if taken.memory > 0 {
+                self.counters.from_memory.fetch_add(taken.memory as u64, Relaxed);
+            }
+            if taken.disk == 0 || state.book.is_empty() {
+                break;
+            }
+            let early = self.set_aside(&mut state, from, out, effects);
+            count -= early;
+            // What is not due made room for others; a take that finds nothing puts the consumer into the line.
+            if early == 0 {
+                break;
+            }
         }
-        state.gauges.in_flight.fetch_add(signed(taken.count()), Relaxed);
+        state.gauges.in_flight.fetch_add(signed(count), Relaxed);
         self.ask_for_service(&state, effects);
-        (taken.count(), state.gauges.clone())
+        (count, state.gauges.clone())
+    }
+
+    /// Defers what was taken from the files before it is due. How many messages that are.
+    fn set_aside(
+        &self,
+        state: &mut ChannelState,
+        from: usize,
+        out: &mut Vec<Run>,
+        effects: &mut Effects,
+    ) -> usize {
+        let now = self.timers.now();
+        state.book.expire(now);
+        let mut early = 0;
+        for run in out.split_off(from) {
+            let ids: Vec<u64> = run.messages().map(|message| message.head.id).collect();
+            let mut pieces = Vec::new();
+            split(
+                run,
+                |id| state.book.due(id),
+                |due, piece| pieces.push((due, piece)),
+            );
+            for id in ids {
+                state.book.remove(id);
+            }
+            for (due, piece) in pieces {
+                let Some(due) = due else {
+                    out.push(piece);
+                    continue;
+                };
+                early += piece.len();
+                state.gauges.deferred.fetch_add(signed(piece.len()), Relaxed);
+                self.defer(state, due.saturating_sub(now), piece, effects);
+            }
+        }
+        early
+    }
+
+    /// Holds messages that lie in its files back until they are due, in monotonic ns.
+    pub fn restore_due(&self, due: impl IntoIterator<Item = (u64, u64)>) {
+        let mut state = self.state.lock();
+        due.into_iter().for_each(|(id, due)| state.book.insert(id, due));
+    }
+
+    /// Messages in its files that are not due, with their due times in monotonic ns.
+    #[must_use]
+    pub fn not_due(&self) -> Vec<(u64, u64)> {
+        let mut state = self.state.lock();
+        state.book.expire(self.timers.now());
+        state.book.iter().collect()
     }
 
     fn ask_for_service(&self, state: &ChannelState, effects: &mut Effects) {
@@ -417,14 +481,19 @@ impl Channel {
     /// A picture of it, taken under its lock.
     #[must_use]
     pub fn snapshot(&self) -> ChannelSnapshot {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        if !state.book.is_empty() {
+            state.book.expire(self.timers.now());
+        }
+        // What lies in the files and is not due is deferred, not ready.
+        let early = state.book.len() as u64;
         let count = |gauge: &AtomicI64| u64::try_from(gauge.load(Relaxed)).unwrap_or(0);
         ChannelSnapshot {
             name: self.name.clone(),
-            depth: state.queue.depth(),
-            backend_depth: state.queue.backend_depth(),
+            depth: state.queue.depth().saturating_sub(early),
+            backend_depth: state.queue.backend_depth().saturating_sub(early),
             in_flight: count(&state.gauges.in_flight),
-            deferred: count(&state.gauges.deferred),
+            deferred: count(&state.gauges.deferred) + early,
             inside: count(&state.gauges.inside),
             messages: self.counters.messages.load(Relaxed),
             from_memory: self.counters.from_memory.load(Relaxed),
@@ -520,9 +589,9 @@ impl QueueOwner for Channel {
         self.ask_for_service(&state, effects);
     }
 
-    fn spill_failed(&self, n: usize) -> bool {
+    fn spill_failed(&self, run: &Run) -> bool {
         let state = self.state.lock();
-        state.gauges.inside.fetch_sub(signed(n), Relaxed);
+        state.gauges.inside.fetch_sub(signed(run.len()), Relaxed);
         !state.exiting
     }
 }

@@ -3,6 +3,7 @@
 use super::Gauges;
 use crate::block::Run;
 use crate::client::Client;
+use crate::deferrals::Book;
 use crate::effects::Effects;
 use crate::queue::{MessageQueue, Taken};
 use crate::wheel::Key;
@@ -22,6 +23,8 @@ const MESSAGES_PER_WAKE: usize = 16;
 #[derive(Debug)]
 pub struct ChannelState {
     pub(super) queue: MessageQueue,
+    /// Messages in the files that are not due.
+    pub(super) book: Book,
     pub(super) consumers: Vec<Arc<Client>>,
     waiting: VecDeque<Arc<Client>>,
     pub(super) paused: bool,
@@ -39,6 +42,7 @@ impl ChannelState {
             .store(i64::try_from(queue.depth()).unwrap_or(i64::MAX), Relaxed);
         Self {
             queue,
+            book: Book::default(),
             consumers: Vec::new(),
             waiting: VecDeque::new(),
             paused: false,
@@ -137,6 +141,7 @@ impl ChannelState {
     /// Forgets every message. What is in flight or deferred belongs to an epoch that is over.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
+        self.book.clear();
         self.orphans.clear();
         self.gauges = Arc::new(Gauges {
             epoch: self.gauges.epoch + 1,

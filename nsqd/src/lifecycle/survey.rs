@@ -117,16 +117,26 @@ impl Survey {
     }
 }
 
-/// Walks all timers.
+/// Walks all timers, and what waits in the files.
 fn latest_deferred(broker: &Broker) -> Latest {
     let timers = &broker.engine.timers;
+    let mut last = timers.last_due();
+    for channel in broker.topics().iter().flat_map(|topic| topic.channels()) {
+        if let Some((_, due)) = channel.not_due().into_iter().max_by_key(|(_, due)| *due) {
+            let entry = last
+                .entry((channel.topic().clone(), channel.name().clone()))
+                .or_insert(due);
+            *entry = due.max(*entry);
+        }
+    }
     let (now, unix_ms) = (timers.now(), broker.engine.clock.unix_nanos() / 1_000_000);
     let unix = |due: u64| {
         let ahead = i64::try_from(due.saturating_sub(now) / 1_000_000);
         unix_ms.saturating_add(ahead.unwrap_or(i64::MAX))
     };
-    let due = timers.last_due().into_iter();
-    due.map(|(channel, due)| (channel, unix(due))).collect()
+    last.into_iter()
+        .map(|(channel, due)| (channel, unix(due)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -159,6 +159,11 @@ impl MessageQueue {
         (self.memory_count, self.ahead_count, self.ahead_bytes) = (0, 0, 0);
     }
 
+    /// What is in memory.
+    pub fn memory(&self) -> impl Iterator<Item = &Run> {
+        self.memory.iter()
+    }
+
     /// Takes the whole memory out, to be written to the files at a clean stop.
     pub fn take_memory(&mut self) -> VecDeque<Run> {
         self.memory_count = 0;

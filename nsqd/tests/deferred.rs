@@ -1,0 +1,185 @@
+//! Deferred messages and restarts: EX-046, EX-048, EX-049 and EX-050 of the extensions specification, which override cases 192 and
+//! 193 of nsqd.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test; what the daemon left behind is looked at with the real files"
+)]
+
+use nsq_testkit::{Conn, Daemon, Launch, Stopwatch, eventually, nsqd_binary, ours_only};
+use std::time::{Duration, Instant};
+
+const LOST: &str = "a due time does not survive in the reference";
+
+fn launch() -> Launch {
+    Launch::new(nsqd_binary(env!("CARGO_BIN_EXE_nsqd")))
+}
+
+fn defer(conn: &mut Conn, topic: &str, ms: u64, body: &[u8]) {
+    conn.command_with(&format!("DPUB {topic} {ms}"), body);
+    conn.expect_ok();
+}
+
+fn with_channel() -> Daemon {
+    let daemon = launch().start();
+    daemon.act("/topic/create?topic=t");
+    daemon.act("/channel/create?topic=t&channel=c");
+    daemon
+}
+
+fn consumer(daemon: &Daemon) -> Conn {
+    let mut conn = daemon.subscribe("t", "c");
+    conn.command("RDY 100");
+    conn
+}
+
+#[test]
+fn ex_046_a_due_time_survives_a_clean_stop() {
+    if ours_only(LOST) {
+        return;
+    }
+    let mut daemon = with_channel();
+    let mut conn = daemon.connect();
+    daemon.post("/pub?topic=t", b"ready");
+    let watch = Stopwatch::start();
+    defer(&mut conn, "t", 4000, b"later");
+    daemon.restart();
+    daemon.expect_channel(
+        "t",
+        "c",
+        &[("depth", 1), ("deferred_count", 1), ("backend_depth", 1)],
+    );
+    let mut consumer = consumer(&daemon);
+    consumer.expect_message(b"ready");
+    let message = consumer.expect_message(b"later");
+    watch.expect_ms(3990, 4500);
+    assert_eq!(message.attempts, 1);
+    consumer.finish(&message);
+    daemon.expect_channel("t", "c", &[("depth", 0), ("deferred_count", 0)]);
+}
+
+/// The same without a consumer until it is due, twice stopped, and for a message that was requeued.
+#[test]
+fn ex_046_a_due_time_survives_several_stops_and_a_requeue() {
+    if ours_only(LOST) {
+        return;
+    }
+    let mut daemon = with_channel();
+    daemon.post("/pub?topic=t", b"requeued");
+    let mut conn = consumer(&daemon);
+    let message = conn.message();
+    let watch = Stopwatch::start();
+    conn.requeue(&message, 4000);
+    daemon.expect_channel("t", "c", &[("deferred_count", 1)]);
+    drop(conn);
+    daemon.restart();
+    daemon.restart();
+    daemon.expect_channel("t", "c", &[("deferred_count", 1), ("depth", 0)]);
+    let mut conn = consumer(&daemon);
+    let message = conn.expect_message(b"requeued");
+    watch.expect_ms(3990, 4500);
+    assert_eq!(message.attempts, 2);
+}
+
+#[test]
+fn ex_048_what_became_due_while_it_was_down_comes_at_once() {
+    let mut daemon = with_channel();
+    defer(&mut daemon.connect(), "t", 300, b"due");
+    let deferred = Instant::now();
+    assert_eq!(daemon.stop(), Some(0));
+    eventually(Duration::from_secs(5), || {
+        deferred.elapsed() > Duration::from_millis(400)
+    });
+    daemon.restart();
+    let watch = Stopwatch::start();
+    consumer(&daemon).expect_message(b"due");
+    watch.expect_ms(0, 1000);
+}
+
+#[test]
+fn ex_049_a_delay_waits_for_the_channel_also_over_a_restart() {
+    if ours_only("a delay does not survive in the reference") {
+        return;
+    }
+    let mut daemon = launch().start();
+    let mut conn = daemon.connect();
+    defer(&mut conn, "t", 2000, b"later");
+    conn.publish("t", b"ready");
+    daemon.expect_topic("t", &[("depth", 2)]);
+    daemon.restart();
+    let watch = Stopwatch::start();
+    daemon.act("/channel/create?topic=t&channel=c");
+    let mut consumer = consumer(&daemon);
+    consumer.expect_message(b"ready");
+    consumer.expect_message(b"later");
+    watch.expect_ms(1990, 3000);
+}
+
+#[test]
+fn ex_050_delays_survive_the_overflow_to_disk() {
+    if ours_only("the reference forgets the delay of what it writes to disk") {
+        return;
+    }
+    let daemon = launch().flag("--mem-queue-size=0").start();
+    let mut conn = daemon.connect();
+    // The topic keeps them in its files, because there is no channel yet.
+    for number in 0..100 {
+        defer(&mut conn, "t", 2000, format!("{number}").as_bytes());
+    }
+    daemon.expect_topic("t", &[("depth", 100), ("backend_depth", 100)]);
+    let watch = Stopwatch::start();
+    daemon.act("/channel/create?topic=t&channel=c");
+    for number in 0..100 {
+        defer(&mut conn, "t", 2000, format!("direct {number}").as_bytes());
+    }
+    let mut consumer = consumer(&daemon);
+    for _ in 0..200 {
+        let message = consumer.message();
+        consumer.finish(&message);
+        assert!(
+            watch.elapsed() >= Duration::from_millis(1990),
+            "{:?}",
+            watch.elapsed()
+        );
+    }
+    daemon.expect_channel(
+        "t",
+        "c",
+        &[("depth", 0), ("deferred_count", 0), ("in_flight_count", 0)],
+    );
+}
+
+#[test]
+fn a_broken_file_of_due_times_only_makes_messages_early() {
+    if ours_only("the reference has no such file") {
+        return;
+    }
+    let mut daemon = with_channel();
+    defer(&mut daemon.connect(), "t", 60_000, b"m");
+    assert_eq!(daemon.stop(), Some(0));
+    let file = daemon.data().join("nsqd.timers.dat");
+    let mut bytes = std::fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    daemon.restart();
+    daemon.expect_log("nsqd.timers.dat is broken behind 0 records");
+    consumer(&daemon).expect_message(b"m");
+}
+
+#[test]
+fn an_emptied_channel_forgets_its_due_times() {
+    if ours_only(LOST) {
+        return;
+    }
+    let mut daemon = with_channel();
+    defer(&mut daemon.connect(), "t", 60_000, b"m");
+    daemon.restart();
+    daemon.expect_channel("t", "c", &[("deferred_count", 1)]);
+    daemon.act("/channel/empty?topic=t&channel=c");
+    daemon.expect_channel("t", "c", &[("deferred_count", 0), ("depth", 0)]);
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(
+        !daemon.data().join("nsqd.timers.dat").exists(),
+        "nothing is held back: no file"
+    );
+}
