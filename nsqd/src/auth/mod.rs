@@ -77,7 +77,8 @@ impl AuthServers {
         let count = self.addresses.len();
         let start = self.next.fetch_add(1, Relaxed) % count.max(1);
         for address in self.addresses.iter().cycle().skip(start).take(count) {
-            match self.ask_one(address, applicant).await {
+            // Boxed: a question is large and rare, and every connection's task has room for its largest step.
+            match Box::pin(self.ask_one(address, applicant)).await {
                 Ok(grants) => return Some(grants),
                 Err(why) => tracing::error!("AUTH: {address} - {why}"),
             }

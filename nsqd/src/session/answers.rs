@@ -2,7 +2,7 @@
 
 use super::negotiate::Granted;
 use super::transport::codec::Codec;
-use super::{Session, Stop};
+use super::{Session, Stop, unless_closed};
 use crate::auth::Request;
 use crate::broker::CannotSubscribe;
 use crate::channel::{Gauges, SubscribeRefused};
@@ -41,7 +41,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.start_heartbeats();
         }
         self.output.frame(FrameType::Response, &answer);
-        self.upgrade(granted).await
+        // Boxed: it is needed once, and most connections never do.
+        Box::pin(self.upgrade(granted)).await
     }
 
     /// Lays what was granted on the stream, one layer after the other; each says `OK` through itself (nsqd spec 2.3).
@@ -56,7 +57,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             && let Some(tls) = &self.security.tls
         {
             let early = self.input.take();
-            let agreed = self.stream.start_tls(tls, early).await.map_err(|e| failed(&e))?;
+            let handshake = self.stream.start_tls(tls, early);
+            let agreed = unless_closed(&self.client, &mut self.woken, handshake).await?;
+            let agreed = agreed.map_err(|e| failed(&e))?;
             self.client.layers.lock().tls = Some(agreed);
             self.output.frame(FrameType::Response, OK);
             self.send_all().await?;

@@ -256,11 +256,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn send_all(&mut self) -> Result<(), Stop> {
         let (output, stream) = (&mut self.output, &mut self.stream);
         let all = poll_fn(|cx| output.poll_send(stream, cx, &mut false));
+        let all = unless_closed(&self.client, &mut self.woken, all);
         match self.negotiated.deadline_base {
-            None => all.await?,
+            None => all.await??,
             Some(limit) => tokio::time::timeout(limit, all)
                 .await
-                .map_err(|_| Stop::Silent)??,
+                .map_err(|_| Stop::Silent)???,
         }
         self.times.stalled_since = None;
         Ok(())
@@ -444,4 +445,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
 fn after(since: u64, d: Duration) -> u64 {
     since.saturating_add(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
+}
+/// What `work` yields, unless the connection is to end before. A wake meanwhile is left in `woken`.
+async fn unless_closed<T>(
+    client: &Client,
+    woken: &mut bool,
+    work: impl Future<Output = T>,
+) -> Result<T, Stop> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        while client.poll_woken(cx).is_ready() {
+            *woken = true;
+        }
+        if client.is_closed() {
+            return Poll::Ready(Err(Stop::Silent));
+        }
+        work.as_mut().poll(cx).map(Ok)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Security, Session, serve};
+    use crate::broker::Broker;
+    use nsq_service::listen::Peer;
+    use std::sync::Arc;
+    use tokio::net::TcpStream;
+
+    /// What is needed rarely (handshakes, questions to auth servers) has a box of its own while it lasts.
+    #[test]
+    fn a_clear_connection_pays_little_for_what_others_agreed() {
+        fn size<F>(_: fn(Arc<Broker>, Arc<Security>, TcpStream, Peer) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size_of::<Session<TcpStream>>() <= 768);
+        let task = size(serve::<TcpStream>);
+        assert!(task <= 2560, "{task} bytes for the task of a connection");
+    }
 }

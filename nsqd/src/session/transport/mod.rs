@@ -23,6 +23,8 @@ use tokio_rustls::server::TlsStream;
 
 /// Compressed bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
+/// Plain bytes made of them at once: what a chunk of snappy holds at most.
+const READ_BYTES_PLAIN: usize = 64 * 1024;
 /// Plain bytes that are compressed, and flushed, at once.
 const WRITE_BYTES: usize = 64 * 1024;
 
@@ -162,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Link<S> {
 
 impl Compressed {
     /// Decompresses into `buf` what has come, reading more as long as that gives nothing. What is decompressed at once is
-    /// bounded by the room in `buf`, however small its compressed form is.
+    /// bounded by the room in `buf` and [`READ_BYTES_PLAIN`], however small its compressed form is.
     fn poll_read<L: AsyncRead + Unpin>(
         &mut self,
         link: &mut L,
@@ -170,7 +172,11 @@ impl Compressed {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            let written = self.codec.decode(&mut self.incoming, buf.initialize_unfilled())?;
+            // What is handed out has to be set to zero before: no more than one step can fill.
+            let room = buf.remaining().min(READ_BYTES_PLAIN);
+            let written = self
+                .codec
+                .decode(&mut self.incoming, buf.initialize_unfilled_to(room))?;
             if written > 0 {
                 buf.advance(written);
                 return Poll::Ready(Ok(()));
