@@ -157,6 +157,35 @@ impl Conn {
         self.stream.write_all(bytes).expect("the server takes the bytes");
     }
 
+    /// As [`Self::send_raw`] to a server that may close meanwhile.
+    pub fn try_send_raw(&mut self, bytes: &[u8]) {
+        // Nothing is expected of it.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Sends these bytes, which are compressed already where that was agreed: past the compression, through TLS.
+    #[track_caller]
+    pub fn send_packed(&mut self, bytes: &[u8]) {
+        assert!(self.try_send_packed(bytes), "the server takes the bytes");
+    }
+
+    /// As [`Self::send_packed`] to a server that may close meanwhile; says whether all went out.
+    pub fn try_send_packed(&mut self, bytes: &[u8]) -> bool {
+        let wire = self.layers.secure(bytes);
+        self.stream.write_all(wire.as_deref().unwrap_or(bytes)).is_ok()
+    }
+
+    /// Sends these bytes through all layers, and then the bytes of the wire one by one.
+    #[track_caller]
+    pub fn send_slowly(&mut self, bytes: &[u8]) {
+        let wire = self.layers.send(bytes);
+        for byte in wire.as_deref().unwrap_or(bytes) {
+            self.stream
+                .write_all(&[*byte])
+                .expect("the server takes the bytes");
+        }
+    }
+
     /// What came in clear although TLS was begun, as text: a server says so when it gives a handshake up.
     pub fn clear_text(&self) -> String {
         String::from_utf8_lossy(self.layers.clear_text()).into_owned()

@@ -235,6 +235,12 @@ impl Daemon {
         self.process.open_files()
     }
 
+    /// Memory it has in use, in KiB. Only Linux tells.
+    #[track_caller]
+    pub fn resident_kib(&self) -> u64 {
+        self.process.resident_kib()
+    }
+
     /// Sends it this signal.
     #[track_caller]
     pub fn signal(&self, signal: rustix::process::Signal) {

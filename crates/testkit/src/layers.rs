@@ -78,20 +78,24 @@ impl Layers {
 
     /// What goes over the wire for these bytes; none without layers.
     pub(crate) fn send(&mut self, plain: &[u8]) -> Option<Vec<u8>> {
-        let mut bytes = match &mut self.codec {
-            None if self.tls.is_none() => return None,
-            None => plain.to_vec(),
-            Some(codec) => codec.encode(plain),
-        };
-        if let Some(tls) = &mut self.tls {
-            let mut wire = Vec::new();
-            for piece in bytes.chunks(16 * 1024) {
-                tls.writer().write_all(piece).expect("a buffer takes it");
-                wire.extend(pending(tls));
+        match &mut self.codec {
+            None => self.secure(plain),
+            Some(codec) => {
+                let packed = codec.encode(plain);
+                Some(self.secure(&packed).unwrap_or(packed))
             }
-            bytes = wire;
         }
-        Some(bytes)
+    }
+
+    /// These bytes in TLS; none without it.
+    pub(crate) fn secure(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let tls = self.tls.as_mut()?;
+        let mut wire = Vec::new();
+        for piece in bytes.chunks(16 * 1024) {
+            tls.writer().write_all(piece).expect("a buffer takes it");
+            wire.extend(pending(tls));
+        }
+        Some(wire)
     }
 
     /// Appends to `plain` what these bytes of the wire mean. `decrypted`: they came out of TLS already.

@@ -169,6 +169,18 @@ impl Process {
             .count()
     }
 
+    /// Memory it has in use, in KiB.
+    #[track_caller]
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("a Linux with /proc");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().strip_suffix("kB"));
+        number
+            .and_then(|number| number.trim().parse().ok())
+            .expect("its size")
+    }
+
     /// Sends it this signal.
     #[track_caller]
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
