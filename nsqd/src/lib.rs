@@ -10,6 +10,7 @@
 //! | [`topic`] | fan-out to channels; what waits while it cannot flow | consumers |
 //! | [`channel`] | who gets a message, what is in flight, deferred or timed out | files, frames |
 //! | [`deferrals`] | which messages in files are not to be delivered yet | files |
+//! | [`evacuation`] | moves what nobody here will consume | who asks for it |
 //! | [`queue`] | memory first, files after | what a message is for |
 //! | [`disk_workers`] | the threads that serve queue files | whose files they are |
 //! | [`block`] | messages in memory | where they are queued |
@@ -31,6 +32,7 @@ pub mod deferrals;
 pub mod disk_workers;
 pub mod effects;
 pub mod engine;
+pub mod evacuation;
 pub mod health;
 pub mod http;
 pub mod join;
@@ -167,11 +169,14 @@ impl Nsqd {
         let tasks = Tasks::new();
         let broker = Broker::open(options, env.disk, env.clock, tasks.clone()).await?;
         let http_client = http_client(&broker.options, bound.outgoing.clone());
+        let outgoing = http_client.clone();
         let lookup = Lookup::start(&broker, identity.clone(), addresses, http_client);
         broker.set_channel_source(lookup.clone());
         let now_ms = broker.engine.clock.unix_nanos() / 1_000_000;
         let lifecycle = Arc::new(Lifecycle::new(broker.clone(), now_ms));
         begin_join(&broker, &lookup, &lifecycle, now_ms);
+        let moving = evacuation::sender::run(lifecycle.clone(), broker.clone(), outgoing);
+        spawn_until_stop(&tasks, moving);
         // One place for each listener, so that saying so never waits.
         let (failed, failures) = mpsc::channel(3);
         let mut shown = values;
@@ -255,12 +260,16 @@ fn begin_join(broker: &Arc<Broker>, lookup: &Arc<Lookup>, lifecycle: &Arc<Lifecy
     }
     let deadline = now_ms.saturating_add(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
     lifecycle.begin_joining(deadline, now_ms);
-    let tasks = broker.engine.tasks.clone();
     let joining = join::join(broker.clone(), lookup.clone(), lifecycle.clone(), timeout);
-    broker.engine.tasks.spawn(async move {
+    spawn_until_stop(&broker.engine.tasks, joining);
+}
+
+fn spawn_until_stop(tasks: &Tasks, work: impl Future<Output = ()> + Send + 'static) {
+    let inner = tasks.clone();
+    tasks.spawn(async move {
         tokio::select! {
-            () = joining => {}
-            () = tasks.stopping() => {}
+            () = work => {}
+            () = inner.stopping() => {}
         }
     });
 }

@@ -13,7 +13,7 @@ use nsq_http_api::lifecycle::Evacuate;
 use nsq_protocol::{ChannelName, TopicName};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::watch;
 
 pub use nsq_http_api::lifecycle::Phase;
@@ -51,6 +51,12 @@ pub struct Draining {
     refused_before: u64,
     /// Since when nothing is left, and the mark that says that nothing came in between.
     empty: Option<(i64, u64)>,
+    /// Messages are being moved to peers.
+    pub evacuating: bool,
+    /// Messages moved since the drain began.
+    pub evacuated: u64,
+    /// Why a peer did not take messages the last time that happened; empty if it never did.
+    pub last_error: String,
 }
 
 /// A phase with what belongs to it.
@@ -87,6 +93,8 @@ pub struct Lifecycle {
     broker: Arc<Broker>,
     state: Mutex<State>,
     phases: watch::Sender<Phase>,
+    /// Messages moved to peers since the process started.
+    pub evacuated: AtomicU64,
 }
 
 impl Lifecycle {
@@ -101,6 +109,7 @@ impl Lifecycle {
             broker,
             state: Mutex::new(state),
             phases: watch::Sender::new(Phase::Active),
+            evacuated: AtomicU64::new(0),
         }
     }
 
@@ -180,6 +189,9 @@ impl Lifecycle {
             request,
             refused_before: self.broker.refused.load(Relaxed),
             empty: None,
+            evacuating: false,
+            evacuated: 0,
+            last_error: String::new(),
         };
         self.enter(&mut state, Stage::Draining(draining), now_ms);
     }
@@ -201,6 +213,37 @@ impl Lifecycle {
                 refused.saturating_sub(draining.refused_before)
             }
             Stage::Joining(_) | Stage::Active => 0,
+        }
+    }
+
+    /// What is asked of a draining node; none in the other phases.
+    #[must_use]
+    pub fn drain_request(&self) -> Option<DrainRequest> {
+        match &self.state.lock().stage {
+            Stage::Draining(draining) => Some(draining.request.clone()),
+            Stage::Joining(_) | Stage::Active => None,
+        }
+    }
+
+    /// Notes whether messages are being moved to peers.
+    pub fn note_evacuating(&self, evacuating: bool) {
+        self.note(|draining| draining.evacuating = evacuating);
+    }
+
+    /// Notes that a peer took so many messages.
+    pub fn note_evacuated(&self, count: u64) {
+        self.evacuated.fetch_add(count, Relaxed);
+        self.note(|draining| draining.evacuated += count);
+    }
+
+    /// Notes why a peer took none.
+    pub fn note_evacuation_error(&self, why: String) {
+        self.note(|draining| draining.last_error = why);
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Draining)) {
+        if let Stage::Draining(draining) = &mut self.state.lock().stage {
+            change(draining);
         }
     }
 

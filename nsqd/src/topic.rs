@@ -4,6 +4,10 @@
 //! There is no pump: a publish goes straight into the channels. What waited meanwhile is moved out in batches by a short
 //! task ([`Topic::catch_up`]) as soon as the topic could flow; publishes queue up behind it.
 
+mod moving;
+
+pub use moving::Held;
+
 use crate::block::{BatchBuilder, Run};
 use crate::channel::Channel;
 use crate::deferrals::split;
@@ -57,6 +61,10 @@ struct TopicState {
     paused: bool,
     exiting: bool,
     catching_up: bool,
+    /// Somebody reads the files to move messages elsewhere.
+    moving: bool,
+    /// Counts the times its queue was emptied.
+    epoch: u64,
 }
 
 impl TopicState {
@@ -118,6 +126,8 @@ impl Topic {
                 paused: false,
                 exiting: false,
                 catching_up: false,
+                moving: false,
+                epoch: 0,
             }),
             backlog,
             message_count: AtomicU64::new(0),
@@ -216,6 +226,7 @@ impl Topic {
     fn catch_up_if_needed(&self, state: &mut TopicState, effects: &mut Effects) {
         if state.could_flow()
             && !state.catching_up
+            && !state.queue.is_held()
             && state.queue.depth() > 0
             && let Some(this) = self.this.upgrade()
         {
@@ -315,7 +326,8 @@ impl Topic {
 
     fn catch_up_step(&self, effects: &mut Effects) -> Step {
         let mut state = self.state.lock();
-        if !state.could_flow() || state.queue.depth() == 0 {
+        // What is held goes or comes back soon; then the topic catches up again.
+        if !state.could_flow() || state.queue.depth() == 0 || state.queue.is_held() {
             state.catching_up = false;
             return Step::Done;
         }
@@ -376,6 +388,7 @@ impl Topic {
         let mut state = self.state.lock();
         state.queue.clear();
         state.delays.clear();
+        state.epoch += 1;
         self.inside.store(0, Relaxed);
     }
 
@@ -469,7 +482,7 @@ impl QueueOwner for Topic {
 
     fn wants_more(&self) -> bool {
         let state = self.state.lock();
-        state.could_flow() && state.queue.wants_more()
+        (state.could_flow() || state.moving) && state.queue.wants_more()
     }
 
     fn read_ahead(&self, run: Run, _: &mut Effects) {

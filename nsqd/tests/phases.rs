@@ -1,5 +1,5 @@
 //! The phases of a node and what says so: `/info`, `/livez`, `/ready`, `/lifecycle`. Cases 150 to 155 and 158 of the operator
-//! specification (those that need no evacuation), case 4 of the extensions specification.
+//! specification, case 4 of the extensions specification.
 
 use nsq_testkit::{BOUND, Daemon, FakeLookupd, Launch, Reply, eventually};
 use serde_json::{Value, json};
@@ -54,7 +54,10 @@ fn op_150_ex_004_info_ends_with_what_is_ours() {
     assert_eq!(keys(&info.text()), [&baseline[..], &ours[..]].concat());
     let info = info.json();
     assert_eq!(info["version"], "1.3.0");
-    assert_eq!(info["extensions"], json!(["lifecycle", "join", "ready"]));
+    assert_eq!(
+        info["extensions"],
+        json!(["lifecycle", "evacuate", "join", "ready"])
+    );
     assert_eq!(info["phase"], "active");
 }
 

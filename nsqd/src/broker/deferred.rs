@@ -65,7 +65,7 @@ impl Broker {
     }
 
     /// Those that are not due yet, with their due times on this process's clock.
-    fn still_early(&self, held: &Held) -> Vec<(u64, u64)> {
+    pub(super) fn still_early(&self, held: &Held) -> Vec<(u64, u64)> {
         let (now, unix) = (self.engine.timers.now(), self.engine.clock.unix_nanos());
         let early = |(id, when): &(u64, When)| match when {
             When::Due(at) if *at > unix => {

@@ -61,6 +61,7 @@ impl Broker {
             health,
             draining: AtomicBool::new(false),
             refused: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             disk,
             topics: RwLock::default(),
             changes: watch::Sender::new(0),

@@ -2,6 +2,7 @@
 
 mod deferred;
 mod life;
+mod receive;
 mod subscribe;
 
 pub use subscribe::{CannotSubscribe, Subscription};
@@ -86,6 +87,8 @@ pub struct Broker {
     pub draining: AtomicBool,
     /// Publishes refused while draining.
     pub refused: AtomicU64,
+    /// Messages that other nodes handed over.
+    pub received: AtomicU64,
     disk: Arc<dyn Disk>,
     topics: RwLock<FxHashMap<TopicName, Arc<Topic>>>,
     first_tick: u64,

@@ -4,7 +4,10 @@
 //! Lock order: topic, channel, in-flight table of a consumer, timer wheel.
 
 pub mod in_flight;
+mod moving;
 pub mod state;
+
+pub use moving::Held;
 
 use crate::block::Run;
 use crate::client::Client;

@@ -165,7 +165,7 @@ mod tests {
     fn a_broken_record_ends_the_file() {
         let bytes = written();
         assert_eq!(parse(&bytes[..bytes.len() - 1]), (entries()[..2].to_vec(), true));
-        let mut damaged = bytes.clone();
+        let mut damaged = bytes;
         damaged[14] ^= 1;
         assert_eq!(parse(&damaged), (Vec::new(), true));
         assert_eq!(parse(b"\0\0\0\x02"), (Vec::new(), true));

@@ -2,6 +2,7 @@
 //!
 //! | module | endpoints |
 //! |---|---|
+//! | `evacuate` | `/evacuate` |
 //! | `publish` | `/pub`, `/mpub` |
 //! | `manage` | `/topic/…`, `/channel/…` |
 //! | `stats` | `/stats` |
@@ -9,6 +10,7 @@
 //! | `node` | `/ping`, `/info`, `/ready`, `/livez`, `/lifecycle` |
 
 mod config;
+mod evacuate;
 mod manage;
 mod node;
 mod publish;
@@ -68,6 +70,7 @@ pub fn router(state: Arc<State>) -> Router<State> {
         .route(Route::v1(get.clone(), "/info", node::info))
         .route(Route::v1(get.clone(), "/lifecycle", node::lifecycle).logged_at_debug())
         .route(Route::v1(put.clone(), "/lifecycle", node::set_lifecycle).reads_body())
+        .route(Route::v1(post.clone(), "/evacuate", evacuate::evacuate).reads_body())
         .route(Route::v1(get.clone(), "/stats", stats::stats))
         .route(
             Route::v1(post.clone(), "/pub", publish::publish)

@@ -2,7 +2,7 @@
 
 use super::State;
 use crate::lifecycle::survey::Survey;
-use crate::lifecycle::{DrainRequest, Phase, Stage};
+use crate::lifecycle::{DrainRequest, Draining, Phase, Stage};
 use nsq_http_api::lifecycle::{Drain, Join, Lifecycle, LifecycleRequest, Waiting};
 use nsq_http_api::nsqd::Info;
 use nsq_service::build_info;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What this nsqd can do beyond the reference.
-const EXTENSIONS: &[&str] = &["lifecycle", "join", "ready"];
+const EXTENSIONS: &[&str] = &["lifecycle", "evacuate", "join", "ready"];
 /// Largest body of `PUT /lifecycle`.
 const MAX_REQUEST: u64 = 64 * 1024;
 const MAX_ID: usize = 64;
@@ -146,7 +146,7 @@ fn document(state: &State) -> Lifecycle {
             };
             (Some(join), None)
         }
-        Stage::Draining(draining) => (None, Some(drain(state, &draining.request))),
+        Stage::Draining(draining) => (None, Some(drain(state, &draining))),
     };
     Lifecycle {
         phase,
@@ -156,7 +156,8 @@ fn document(state: &State) -> Lifecycle {
     }
 }
 
-fn drain(state: &State, request: &DrainRequest) -> Drain {
+fn drain(state: &State, draining: &Draining) -> Drain {
+    let request = &draining.request;
     let survey = Survey::take(&state.broker);
     let empty = survey.is_empty();
     let clients = state.broker.clients();
@@ -173,9 +174,9 @@ fn drain(state: &State, request: &DrainRequest) -> Drain {
         evacuate: request.evacuate,
         after_ms: request.after_ms,
         peers: request.peers.clone(),
-        evacuating: false,
-        evacuated: 0,
-        last_error: String::new(),
+        evacuating: draining.evacuating,
+        evacuated: draining.evacuated,
+        last_error: draining.last_error.clone(),
         blockers: survey.blockers.into_iter().take(MAX_SHOWN).collect(),
     }
 }

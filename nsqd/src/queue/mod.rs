@@ -41,6 +41,8 @@ pub struct MessageQueue {
     ahead_count: usize,
     ahead_bytes: usize,
     takes: u8,
+    /// Messages of the files that are held out of it; nothing else is taken from the files meanwhile.
+    held: usize,
     backlog: Option<Arc<Backlog>>,
 }
 
@@ -56,6 +58,7 @@ impl MessageQueue {
             ahead_count: 0,
             ahead_bytes: 0,
             takes: 0,
+            held: 0,
             backlog,
         }
     }
@@ -104,7 +107,63 @@ impl MessageQueue {
         taken
     }
 
+    /// Takes from the front like [`Self::take`], but what came from the files stays in them until [`Self::let_go`].
+    pub fn hold(&mut self, max_messages: usize, max_bytes: usize, out: &mut Vec<Run>) -> Taken {
+        let mut left = Left {
+            messages: max_messages,
+            bytes: max_bytes,
+            any: false,
+        };
+        let memory = take_runs(&mut self.memory, &mut left, out).0;
+        self.memory_count -= memory;
+        let disk = self.take_ahead(&mut left, out);
+        self.held += disk;
+        Taken { memory, disk }
+    }
+
+    /// What was held has left for good. Not after the queue was emptied, here and below.
+    pub fn let_go(&mut self, taken: Taken) {
+        self.held -= taken.disk;
+        if let Some(backlog) = &self.backlog
+            && taken.disk > 0
+        {
+            backlog.note_taken(taken.disk);
+        }
+    }
+
+    /// What was held is at the front again.
+    pub fn give_back(&mut self, runs: impl IntoIterator<Item = Run>, taken: Taken) {
+        let (mut memory, mut ahead) = (Vec::new(), Vec::new());
+        let mut left = taken.memory;
+        for mut run in runs {
+            let front = run.split_front(left);
+            left -= front.len();
+            memory.extend((!front.is_empty()).then_some(front));
+            ahead.extend((!run.is_empty()).then_some(run));
+        }
+        self.memory_count += taken.memory;
+        memory
+            .into_iter()
+            .rev()
+            .for_each(|run| self.memory.push_front(run));
+        self.held -= taken.disk;
+        self.ahead_count += taken.disk;
+        for run in ahead.into_iter().rev() {
+            self.ahead_bytes += run.bytes();
+            self.ahead.push_front(run);
+        }
+    }
+
+    /// Whether messages of the files are held out of it.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.held > 0
+    }
+
     fn take_ahead(&mut self, left: &mut Left, out: &mut Vec<Run>) -> usize {
+        if self.held > 0 {
+            return 0;
+        }
         let (count, bytes) = take_runs(&mut self.ahead, left, out);
         self.ahead_count -= count;
         self.ahead_bytes = if self.ahead_count == 0 {
@@ -125,19 +184,21 @@ impl MessageQueue {
     /// Whether the files hold something to be read ahead and little is left of what was.
     #[must_use]
     pub fn wants_more(&self) -> bool {
-        self.ahead_bytes < READ_AHEAD_BYTES / 4 && self.backend_depth() > self.ahead_count as u64
+        self.ahead_bytes < READ_AHEAD_BYTES / 4
+            && self.backend_depth() > (self.ahead_count + self.held) as u64
     }
 
     /// Whether something can be taken now.
     #[must_use]
     pub const fn has_ready(&self) -> bool {
-        self.memory_count + self.ahead_count > 0
+        self.ready() > 0
     }
 
     /// Messages that can be taken now.
     #[must_use]
     pub const fn ready(&self) -> usize {
-        self.memory_count + self.ahead_count
+        let ahead = if self.held > 0 { 0 } else { self.ahead_count };
+        self.memory_count + ahead
     }
 
     /// Messages in all.
@@ -157,6 +218,7 @@ impl MessageQueue {
         self.memory = VecDeque::new();
         self.ahead = VecDeque::new();
         (self.memory_count, self.ahead_count, self.ahead_bytes) = (0, 0, 0);
+        self.held = 0;
     }
 
     /// What is in memory.
