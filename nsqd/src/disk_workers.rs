@@ -2,7 +2,7 @@
 
 use crate::block::Run;
 use crate::effects::{Effects, QueueOwner};
-use crate::health::Health;
+use crate::health::{Health, Operation};
 use crate::queue::Backlog;
 use crate::queue::backlog::LockedBacklog;
 use crate::timers::{Timer, Timers};
@@ -218,7 +218,9 @@ impl Shared {
             }
             tracing::error!("DISKQUEUE({}): failed to write - {e}", backlog.name());
         }
-        self.health.report(&written);
+        if files.is_open() {
+            self.health.report(Operation::Write, backlog.name(), &written);
+        }
         written?;
         if files.unsynced() >= self.rules.every {
             backlog.sync_requested.store(true, Relaxed);
@@ -248,7 +250,9 @@ impl Shared {
             }
         }
         if backlog.sync_requested.swap(false, Relaxed) || files.unsynced() >= self.rules.every {
-            outcome = outcome.and(files.sync());
+            let synced = files.sync();
+            self.health.report(Operation::Sync, backlog.name(), &synced);
+            outcome = outcome.and(synced);
         }
         let dirty = files.unsynced() > 0;
         drop(files);

@@ -84,6 +84,13 @@ impl Broker {
             .engine
             .tasks
             .spawn(async move { saving.keep_metadata().await });
+        let testing = broker.clone();
+        broker.engine.tasks.spawn(async move {
+            tokio::select! {
+                () = testing.keep_healthy() => {}
+                () = testing.engine.tasks.stopping() => {}
+            }
+        });
         Ok(broker)
     }
 

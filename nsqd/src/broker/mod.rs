@@ -3,6 +3,7 @@
 mod deferred;
 mod life;
 mod receive;
+mod self_test;
 mod subscribe;
 
 pub use subscribe::{CannotSubscribe, Subscription};

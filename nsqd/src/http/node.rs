@@ -24,11 +24,10 @@ type Answer = Result<Reply, Failure>;
 
 /// `GET /ping`: `OK`, or what is wrong with the disk.
 pub(super) async fn ping(state: Arc<State>, _: Request) -> Answer {
-    let health = &state.broker.health;
-    if health.is_ok() {
-        return Ok(Reply::text("OK"));
+    match state.broker.health.cause() {
+        None => Ok(Reply::text("OK")),
+        Some(cause) => Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, cause)),
     }
-    Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, health.text()))
 }
 
 /// `GET /livez`: whether the process can answer at all.
@@ -39,8 +38,8 @@ pub(super) async fn livez(_: Arc<State>, _: Request) -> Answer {
 /// `GET /ready`: whether publishers should be sent here.
 pub(super) async fn ready(state: Arc<State>, _: Request) -> Answer {
     let unavailable = |text: String| Ok(Reply::text(text).status(StatusCode::SERVICE_UNAVAILABLE));
-    if !state.broker.health.is_ok() {
-        return unavailable(state.broker.health.text());
+    if let Some(cause) = state.broker.health.cause() {
+        return unavailable(cause);
     }
     match state.lifecycle.stage().0 {
         Stage::Joining(joining) => {

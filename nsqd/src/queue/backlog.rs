@@ -230,6 +230,12 @@ impl LockedBacklog<'_> {
         Ok(block_of(records, ends).map(|block| Run::whole(Arc::new(block))))
     }
 
+    /// Whether there are files: after [`Self::delete`] and [`Self::close`] a write fails for no fault of the disk.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.files.queue.is_some()
+    }
+
     /// Reads and writes since the last sync.
     #[must_use]
     pub fn unsynced(&self) -> u64 {
