@@ -1,4 +1,4 @@
-//! Deferred messages and restarts: EX-046, EX-048, EX-049 and EX-050 of the extensions specification, which override cases 192 and
+//! Deferred messages and restarts: EX-046 and EX-048 to EX-051 of the extensions specification, which override cases 192 and
 //! 193 of nsqd.
 #![allow(
     clippy::disallowed_methods,
@@ -7,7 +7,8 @@
 )]
 
 use nsq_testkit::{Conn, Daemon, Launch, Stopwatch, eventually, nsqd_binary, ours_only};
-use std::time::{Duration, Instant};
+use nsqd::deferrals::file::{self, When};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const LOST: &str = "a due time does not survive in the reference";
 
@@ -182,4 +183,60 @@ fn an_emptied_channel_forgets_its_due_times() {
         !daemon.data().join("nsqd.timers.dat").exists(),
         "nothing is held back: no file"
     );
+}
+
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
+/// Due times are read from what a clean stop leaves: nobody waits for a month.
+#[test]
+fn ex_051_deferred_publishes_have_a_bound_of_their_own() {
+    const MONTH: u64 = 2_592_000_000;
+    const HOUR: u64 = 3_600_000;
+    if ours_only("--max-defer-timeout does not exist there") {
+        return;
+    }
+    let mut daemon = launch().flag("--max-defer-timeout=720h").start();
+    let mut consumer = daemon.subscribe("t", "c");
+    consumer.command("RDY 1");
+    daemon.post("/pub?topic=t", b"requeued").expect(200, "OK");
+    let message = consumer.expect_message(b"requeued");
+    let before = unix_ms();
+    consumer.requeue(&message, 2 * HOUR);
+    defer(&mut daemon.connect(), "t", MONTH, b"by TCP");
+    let target = format!("/pub?topic=t&defer={MONTH}");
+    daemon.post(&target, b"by HTTP").expect(200, "OK");
+    daemon.expect_channel("t", "c", &[("deferred_count", 3)]);
+    let after = unix_ms();
+
+    let mut refused = daemon.connect();
+    refused.command_with(&format!("DPUB t {}", MONTH + 1), b"x");
+    refused.expect_fatal("E_INVALID DPUB timeout 2592000001 out of range 0-2592000000");
+    let target = format!("/pub?topic=t&defer={}", MONTH + 1);
+    daemon
+        .post(&target, b"x")
+        .expect(400, r#"{"message":"INVALID_DEFER"}"#);
+
+    drop(consumer);
+    assert_eq!(daemon.stop(), Some(0));
+    let bytes = std::fs::read(daemon.data().join(file::FILE_NAME)).unwrap();
+    let (entries, broken) = file::parse(&bytes);
+    assert!(!broken);
+    let due = |entry: &file::Entry| match entry.when {
+        When::Due(at) => at / 1_000_000,
+        When::Delay(_) => 0,
+    };
+    let mut dues: Vec<_> = entries.iter().map(due).collect();
+    dues.sort_unstable();
+    assert_eq!(dues.len(), 3, "{entries:?}");
+    for (due, delay) in dues.into_iter().zip([HOUR, MONTH, MONTH]) {
+        let began = due - i64::try_from(delay).unwrap();
+        // To the millisecond, and one for each rounding.
+        assert!(
+            (before - 2..=after + 2).contains(&began),
+            "{before} {began} {after}"
+        );
+    }
 }

@@ -31,7 +31,7 @@ pub(super) async fn publish(state: Arc<State>, mut request: Request) -> Result<R
     let delay = match query.get("defer") {
         None => 0,
         Some(text) => {
-            delay(text, options.max_req_timeout).ok_or_else(|| Failure::bad_request("INVALID_DEFER"))?
+            delay(text, options.max_defer_timeout).ok_or_else(|| Failure::bad_request("INVALID_DEFER"))?
         }
     };
     let mut batch = BatchBuilder::default();

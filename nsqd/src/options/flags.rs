@@ -116,6 +116,11 @@ pub const FLAGS: &[Flag] = &[
         "1h0m0s",
         "maximum requeuing timeout for a message",
     ),
+    Flag::duration(
+        "max-defer-timeout",
+        "0s",
+        "maximum delay of a deferred publish, up to 87600h (default 0, i.e., --max-req-timeout)",
+    ),
     Flag::int(
         "max-body-size",
         "5242880",

@@ -97,8 +97,10 @@ pub struct Options {
     pub max_msg_timeout: Duration,
     /// Largest message in bytes.
     pub max_msg_size: i64,
-    /// Longest delay of `REQ` and `DPUB`.
+    /// Longest delay of `REQ`.
     pub max_req_timeout: Duration,
+    /// Longest delay of `DPUB` and of `/pub` with `defer`.
+    pub max_defer_timeout: Duration,
     /// Largest body of `IDENTIFY`, `AUTH`, `MPUB` and `/mpub` in bytes.
     pub max_body_size: i64,
     /// Longest heartbeat interval a client may ask for.
@@ -162,6 +164,7 @@ impl Default for Options {
             max_msg_timeout: Duration::from_secs(15 * 60),
             max_msg_size: 1024 * 1024,
             max_req_timeout: Duration::from_secs(3600),
+            max_defer_timeout: Duration::from_secs(3600),
             max_body_size: 5 * 1024 * 1024,
             max_heartbeat_interval: Duration::from_secs(60),
             max_rdy_count: 2500,
@@ -263,6 +266,7 @@ impl TryFrom<&Values> for Options {
             max_msg_timeout: positive("max-msg-timeout")?,
             max_msg_size: at_least("max-msg-size", 1)?,
             max_req_timeout: values.duration("max-req-timeout"),
+            max_defer_timeout: max_defer_timeout(values)?,
             max_body_size: at_least("max-body-size", 9)?,
             max_heartbeat_interval: values.duration("max-heartbeat-interval"),
             max_rdy_count: at_least("max-rdy-count", 1)?,
@@ -308,6 +312,17 @@ fn statsd_settings(values: &Values) -> Result<Option<statsd::Settings>, String> 
         packet_size: usize::try_from(size).unwrap_or(0),
         exclude_ephemeral: values.bool("statsd-exclude-ephemeral"),
     }))
+}
+
+/// That of `REQ`, unless it is set (extensions spec 5.2).
+fn max_defer_timeout(values: &Values) -> Result<Duration, String> {
+    // Ten years: due times stay far from the end of 64 bits.
+    const LONGEST: Duration = Duration::from_secs(87_600 * 3600);
+    match values.duration("max-defer-timeout") {
+        Duration::ZERO => Ok(values.duration("max-req-timeout")),
+        set if set <= LONGEST => Ok(set),
+        _ => Err("--max-defer-timeout must be at most 87600h0m0s".into()),
+    }
 }
 
 fn percentiles(values: &Values) -> Result<Vec<f64>, String> {
@@ -422,6 +437,19 @@ mod tests {
         ] {
             assert_eq!(options(&[flag]).map(|_| ()), Err(text.to_string()), "{flag}");
         }
+    }
+
+    #[test]
+    fn deferred_publishes_have_the_bound_of_req_or_their_own() {
+        let bound = |args: &[&str]| options(args).map(|options| options.max_defer_timeout.as_secs());
+        assert_eq!(bound(&["--max-req-timeout=5s"]), Ok(5));
+        assert_eq!(bound(&["--max-req-timeout=5s", "--max-defer-timeout=2s"]), Ok(2));
+        assert_eq!(bound(&["--max-defer-timeout=87600h"]), Ok(315_360_000));
+        let too_long = bound(&["--max-defer-timeout=87600h1ns"]);
+        assert_eq!(
+            too_long,
+            Err("--max-defer-timeout must be at most 87600h0m0s".into())
+        );
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Context<'_> {
         };
         let topic = self.topic("DPUB", name)?;
         let ms = parse_digits(raw).ok_or_else(|| unparsed("DPUB could not parse timeout ", raw))?;
-        let max = u64::try_from(self.options.max_req_timeout.as_millis()).unwrap_or(u64::MAX);
+        let max = u64::try_from(self.options.max_defer_timeout.as_millis()).unwrap_or(u64::MAX);
         if ms > max {
             return Err(invalid(format!("DPUB timeout {ms} out of range 0-{max}")));
         }
