@@ -1,4 +1,4 @@
-//! Deferred messages and restarts: EX-046 and EX-048 to EX-051 of the extensions specification, which override cases 192 and
+//! Deferred messages and restarts: EX-046 and EX-048 to EX-052 of the extensions specification, which override cases 192 and
 //! 193 of nsqd.
 #![allow(
     clippy::disallowed_methods,
@@ -6,7 +6,7 @@
     reason = "a test; what the daemon left behind is looked at with the real files"
 )]
 
-use nsq_testkit::{Conn, Daemon, Launch, Stopwatch, eventually, nsqd_binary, ours_only};
+use nsq_testkit::{Conn, Daemon, Launch, Stopwatch, body, eventually, nsqd_binary, ours_only};
 use nsqd::deferrals::file::{self, When};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -239,4 +239,43 @@ fn ex_051_deferred_publishes_have_a_bound_of_their_own() {
             "{before} {began} {after}"
         );
     }
+}
+
+/// The first half of the case is with the broker: `ex_052_a_thousand_channels_release_in_time`.
+#[test]
+fn ex_052_far_timers_cost_nothing_while_idle() {
+    const CHANNELS: usize = 100;
+    const MESSAGES: usize = 1000;
+    const WINDOW: Duration = Duration::from_secs(3);
+    if ours_only("the reference looks at every channel all the time") {
+        return;
+    }
+    let daemon = launch().start();
+    daemon.act("/topic/create?topic=t");
+    for channel in 0..CHANNELS {
+        daemon.act(&format!("/channel/create?topic=t&channel=c{channel}"));
+    }
+    let mut conn = daemon.connect();
+    let far = |number| {
+        [
+            format!("DPUB t {}\n", 3_000_000 + number).as_bytes(),
+            &body(b"far"),
+        ]
+        .concat()
+    };
+    conn.send(&(0..MESSAGES).flat_map(far).collect::<Vec<u8>>());
+    for _ in 0..MESSAGES {
+        conn.expect_ok();
+    }
+    for channel in [0, CHANNELS - 1] {
+        daemon.expect_channel(
+            "t",
+            &format!("c{channel}"),
+            &[("deferred_count", MESSAGES as u64)],
+        );
+    }
+    let before = daemon.cpu_time();
+    conn.expect_silence(WINDOW);
+    let used = daemon.cpu_time() - before;
+    assert!(used < WINDOW / 100, "{used:?} in {WINDOW:?}");
 }

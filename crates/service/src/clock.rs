@@ -78,6 +78,12 @@ impl ManualClock {
         now.1 = now.1.saturating_add(step);
     }
 
+    /// Moves wall time alone, as somebody does who sets the clock of the machine.
+    pub fn step_wall(&self, nanos: i64) {
+        let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        now.0 = now.0.saturating_add(nanos);
+    }
+
     fn read(&self) -> (i64, Duration) {
         *self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -98,12 +104,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_both_times_together() {
+    fn a_manual_clock_moves_both_times_together_unless_told_otherwise() {
         let clock = ManualClock::new(1_000);
         clock.advance(Duration::from_nanos(5));
         assert_eq!(
             (clock.unix_nanos(), clock.monotonic()),
             (1_005, Duration::from_nanos(5))
+        );
+        clock.step_wall(-1_005);
+        assert_eq!(
+            (clock.unix_nanos(), clock.monotonic()),
+            (0, Duration::from_nanos(5))
         );
     }
 }

@@ -241,6 +241,12 @@ impl Daemon {
         self.process.resident_kib()
     }
 
+    /// Time it has computed so far, to a hundredth of a second. Only Linux tells.
+    #[track_caller]
+    pub fn cpu_time(&self) -> Duration {
+        self.process.cpu_time()
+    }
+
     /// Sends it this signal.
     #[track_caller]
     pub fn signal(&self, signal: rustix::process::Signal) {

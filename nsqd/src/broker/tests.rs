@@ -1,6 +1,7 @@
 //! Random actions on a broker with a disk in memory: every message is somewhere, and in one place only.
 
 mod health;
+mod timers;
 
 use super::*;
 use crate::block::Run;
