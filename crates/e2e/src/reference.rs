@@ -1,6 +1,6 @@
 //! The daemons of Go NSQ v1.3.0, on ports that the system picks, and ours on their own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -51,12 +51,17 @@ impl Maker {
         self.start("nsqlookupd", &mut command)
     }
 
-    fn command(self, name: &str) -> Command {
-        let path = match self {
+    /// The file of a daemon's program.
+    #[must_use]
+    pub fn program(self, name: &str) -> PathBuf {
+        match self {
             Self::Ours => program(name),
             Self::Reference => tool(&format!("go-nsq-daemons/{name}")),
-        };
-        let mut command = Command::new(path);
+        }
+    }
+
+    fn command(self, name: &str) -> Command {
+        let mut command = Command::new(self.program(name));
         command.args([
             "--tcp-address=127.0.0.1:0",
             "--http-address=127.0.0.1:0",

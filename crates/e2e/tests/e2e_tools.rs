@@ -15,7 +15,7 @@ use nsq_e2e::{eventually, eventually_some, http, tool};
 
 const BOUND: Duration = Duration::from_secs(30);
 
-/// One nsqlookupd and one nsqd, of one maker.
+/// One nsqlookupd and one nsqd.
 struct Pair {
     lookupd: Daemon,
     nsqd: Daemon,
@@ -24,14 +24,20 @@ struct Pair {
 
 fn with_both(test: impl Fn(&Pair)) {
     for maker in [Maker::Reference, Maker::Ours] {
-        let lookupd = maker.nsqlookupd(&[]);
+        test(&Pair::new(maker, maker));
+    }
+}
+
+impl Pair {
+    fn new(lookupd: Maker, nsqd: Maker) -> Self {
+        let lookupd = lookupd.nsqlookupd(&[]);
         let folder = tempfile::tempdir().unwrap();
-        let nsqd = maker.nsqd(folder.path(), &[&lookupd.tcp], &[]);
-        test(&Pair {
+        let nsqd = nsqd.nsqd(folder.path(), &[&lookupd.tcp], &[]);
+        Self {
             lookupd,
             nsqd,
             folder,
-        });
+        }
     }
 }
 
@@ -166,10 +172,12 @@ fn nd_296_nsq_stat_shows_counters_that_only_grow() {
     });
 }
 
-/// What an operator does in Go nsqadmin, seen at the daemons.
+/// What an operator does in Go nsqadmin, seen at the daemons: all of one maker, and mixed as while a cluster is moved.
 #[test]
 fn nd_295_go_nsqadmin_creates_pauses_empties_and_deletes() {
-    with_both(|pair| {
+    const BOTH: [Maker; 2] = [Maker::Reference, Maker::Ours];
+    for (lookupd, nsqd) in BOTH.into_iter().flat_map(|l| BOTH.map(|n| (l, n))) {
+        let pair = &Pair::new(lookupd, nsqd);
         let lookupd = format!("--lookupd-http-address={}", pair.lookupd.http);
         let admin = start("nsqadmin", &["--http-address=127.0.0.1:0", &lookupd]);
         let address = eventually_some(BOUND, "nsqadmin listens", || {
@@ -232,5 +240,5 @@ fn nd_295_go_nsqadmin_creates_pauses_empties_and_deletes() {
         assert_eq!(topic().unwrap()["channels"], serde_json::json!([]));
         assert_eq!(http::delete(&address, "/api/topics/admin").unwrap().0, 200);
         assert_eq!(topic(), None);
-    });
+    }
 }
