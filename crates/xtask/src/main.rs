@@ -13,6 +13,7 @@
 )]
 
 mod codegen;
+mod crash;
 mod fuzz;
 mod layers;
 mod local;
@@ -55,6 +56,15 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// End nsqd under a publish load again and again, and count what is lost
+    Crash {
+        /// Rounds with SIGKILL; a quarter as many with SIGTERM follow
+        #[arg(long, default_value_t = 200)]
+        rounds: usize,
+        /// The nsqd of Go NSQ v1.3.0 instead of ours
+        #[arg(long)]
+        reference: bool,
+    },
     /// Run each fuzz target for a while (needs cargo-fuzz)
     Fuzz {
         /// Seconds for each target
@@ -78,6 +88,7 @@ fn main() -> ExitCode {
         Some(Task::Ci) => layers::run(&[], true),
         Some(Task::Tidy) => tidy::run(),
         Some(Task::Codegen { check }) => codegen::run(check),
+        Some(Task::Crash { rounds, reference }) => crash::run(rounds, reference),
         Some(Task::Fuzz { seconds, target }) => fuzz::run(seconds, target.as_deref()),
     };
     match result {
