@@ -184,7 +184,7 @@ fn nd_269_271_a_query_and_the_answer_to_auth() {
 
 #[test]
 fn nd_270_a_query_by_post_to_a_whole_url() {
-    if ours_only("the request method can be chosen only after this version of the reference") {
+    if ours_only("`--auth-http-request-method`") {
         return;
     }
     let server = AuthServer::new(&all());

@@ -10,7 +10,7 @@ use nsq_testkit::{Conn, Daemon, Launch, Stopwatch, body, eventually, nsqd_binary
 use nsqd::deferrals::file::{self, When};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const LOST: &str = "a due time does not survive in the reference";
+const LOST: &str = "X deferrals over a restart, and on disk";
 
 fn launch() -> Launch {
     Launch::new(nsqd_binary(env!("CARGO_BIN_EXE_nsqd")))
@@ -99,7 +99,7 @@ fn ex_048_what_became_due_while_it_was_down_comes_at_once() {
 
 #[test]
 fn ex_049_a_delay_waits_for_the_channel_also_over_a_restart() {
-    if ours_only("a delay does not survive in the reference") {
+    if ours_only("X deferrals over a restart, and on disk") {
         return;
     }
     let mut daemon = launch().start();
@@ -118,7 +118,7 @@ fn ex_049_a_delay_waits_for_the_channel_also_over_a_restart() {
 
 #[test]
 fn ex_050_delays_survive_the_overflow_to_disk() {
-    if ours_only("the reference forgets the delay of what it writes to disk") {
+    if ours_only("X deferrals over a restart, and on disk") {
         return;
     }
     let daemon = launch().flag("--mem-queue-size=0").start();
@@ -152,7 +152,7 @@ fn ex_050_delays_survive_the_overflow_to_disk() {
 
 #[test]
 fn a_broken_file_of_due_times_only_makes_messages_early() {
-    if ours_only("the reference has no such file") {
+    if ours_only("X deferrals over a restart, and on disk") {
         return;
     }
     let mut daemon = with_channel();
@@ -195,7 +195,7 @@ fn unix_ms() -> i64 {
 fn ex_051_deferred_publishes_have_a_bound_of_their_own() {
     const MONTH: u64 = 2_592_000_000;
     const HOUR: u64 = 3_600_000;
-    if ours_only("--max-defer-timeout does not exist there") {
+    if ours_only("`max-req-timeout` bounds `DPUB` too") {
         return;
     }
     let mut daemon = launch().flag("--max-defer-timeout=720h").start();
@@ -247,7 +247,7 @@ fn ex_052_far_timers_cost_nothing_while_idle() {
     const CHANNELS: usize = 100;
     const MESSAGES: usize = 1000;
     const WINDOW: Duration = Duration::from_secs(3);
-    if ours_only("the reference looks at every channel all the time") {
+    if ours_only("A10, A11 deferrals and time-outs") {
         return;
     }
     let daemon = launch().start();

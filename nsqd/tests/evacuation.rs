@@ -9,7 +9,7 @@ use nsq_testkit::{BOUND, Conn, Daemon, Stopwatch, eventually, nsqd, ours_only};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const OURS: &str = "the reference has no /evacuate";
+const OURS: &str = "`/evacuate`";
 
 /// One record of the body.
 fn record(id: u64, timestamp: i64, attempts: u16, due: i64, body: &[u8]) -> Vec<u8> {

@@ -7,7 +7,7 @@
 use nsq_testkit::{BOUND, Daemon, Launch, Stopwatch, eventually, nsqd, nsqd_binary, ours_only};
 use std::time::Duration;
 
-const FORGETS: &str = "any successful write hides the failure of another, and nothing else ends it";
+const FORGETS: &str = "X health (`/ping`, `/ready`, `/stats`) after a write that failed";
 
 /// Publishes what the daemon cannot write, and returns its word for why.
 #[track_caller]

@@ -12,8 +12,10 @@ fn measured() -> Daemon {
     );
     let mut conn = daemon.subscribe("t", "c");
     conn.command("RDY 3");
+    // Another connection: on one, the message may come before the answer to its publish.
+    let mut producer = daemon.connect();
     for _ in 0..3 {
-        conn.publish("t", b"m");
+        producer.publish("t", b"m");
         let message = conn.message();
         conn.finish(&message);
     }

@@ -1,11 +1,12 @@
 //! `cargo xtask test`: the layers of checks and tests, cheap ones first, one header and one time for each.
 
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use crate::process::{self, Outcome, answers, cargo, output, target_dir};
+use crate::process::{self, Outcome, answers, cargo, output, root, target_dir};
 use crate::tools::{self, Tool};
 use crate::{codegen, local, tidy};
 
@@ -26,6 +27,8 @@ pub(crate) enum Layer {
     Tools,
     /// unit tests, conformance tests of each daemon, documentation tests
     Unit,
+    /// the conformance tests of nsqd and nsqlookupd on the daemons of Go NSQ v1.3.0
+    Reference,
     /// whole-system tests with real clients
     E2e,
 }
@@ -44,7 +47,7 @@ impl From<String> for Stop {
 }
 
 /// The order of CI. The end-to-end layer is last: its output closes with cargo's own summary lines.
-const ORDER: [Layer; 8] = [
+const ORDER: [Layer; 9] = [
     Layer::Format,
     Layer::Lints,
     Layer::Tidy,
@@ -52,6 +55,7 @@ const ORDER: [Layer; 8] = [
     Layer::Codegen,
     Layer::Tools,
     Layer::Unit,
+    Layer::Reference,
     Layer::E2e,
 ];
 
@@ -65,6 +69,7 @@ impl fmt::Display for Layer {
             Self::Codegen => "codegen",
             Self::Tools => "tools",
             Self::Unit => "unit and conformance tests",
+            Self::Reference => "conformance tests on the reference",
             Self::E2e => "whole-system tests",
         })
     }
@@ -154,6 +159,10 @@ fn run_layer(layer: Layer) -> Result<(), Stop> {
                 "--no-fail-fast",
             ]))?;
         }
+        Layer::Reference => {
+            tools::programs_present().map_err(Stop::Cannot)?;
+            reference()?;
+        }
         Layer::E2e => {
             tools::programs_present().map_err(Stop::Cannot)?;
             // Selected by name and not by package, so that cargo does not build the dependencies once more with fewer features.
@@ -180,6 +189,33 @@ fn build() -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The same tests as those of our daemons; what they leave out is on the page of differences, which `tidy` checks.
+fn reference() -> Outcome {
+    Tool::Reference.install()?;
+    for (package, variable) in [("nsqd", "NSQD_REFERENCE"), ("nsqlookupd", "NSQLOOKUPD_REFERENCE")] {
+        // By name and not by package, for the same reason as below. A name that two packages have runs one test more.
+        let mut command = cargo();
+        command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+        for name in test_programs(&root().join(package).join("tests"))? {
+            command.args(["--test", &name]);
+        }
+        let daemon = tools::folder().join(Tool::REFERENCE).join(package);
+        tests(command.env(variable, daemon))?;
+    }
+    Ok(())
+}
+
+/// What cargo makes of a folder `tests`: a program of each file and of each folder.
+fn test_programs(folder: &Path) -> Result<Vec<String>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("read {}: {e}", folder.display()))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| Some(entry.path().file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    Ok(names)
 }
 
 /// Tells the tests where the programs are: ours, and those of other languages.

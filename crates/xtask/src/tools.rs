@@ -48,6 +48,9 @@ pub(crate) fn programs_present() -> Result<(), String> {
 }
 
 impl Tool {
+    /// The folder of the reference's programs below [`folder`].
+    pub(crate) const REFERENCE: &'static str = "go-nsq-daemons";
+
     pub(crate) const ALL: [Self; 4] = [Self::Reference, Self::GoNsq, Self::Pynsq, Self::Nsqjs];
 
     /// Folder with the pinned list, and the files whose change means installing again.
@@ -66,7 +69,7 @@ impl Tool {
 
     fn name(self) -> &'static str {
         match self {
-            Self::Reference => "go-nsq-daemons",
+            Self::Reference => Self::REFERENCE,
             Self::GoNsq => "go-nsq",
             Self::Pynsq => "pynsq",
             Self::Nsqjs => "nsqjs",

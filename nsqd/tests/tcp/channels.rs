@@ -256,7 +256,7 @@ fn nd_187_an_unanswered_message_comes_again() {
 
 #[test]
 fn nd_190_without_the_experiment_there_is_no_preference() {
-    if ours_only("the topology flags are younger than the last release of the reference") {
+    if ours_only("topology flags and keys") {
         return;
     }
     let daemon = nsqd!("--topology-zone=z", "--topology-region=r");

@@ -110,7 +110,7 @@ fn nd_294_the_level_of_the_answer_is_the_one_that_counts() {
 
 #[test]
 fn what_was_sent_ahead_belongs_to_the_layer() {
-    if ours_only("the reference loses what a client sends behind IDENTIFY before it has the answer") {
+    if ours_only("bytes sent behind `IDENTIFY` before its answer") {
         return;
     }
     let daemon = launch().start();

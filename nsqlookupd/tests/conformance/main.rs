@@ -6,7 +6,8 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
-    reason = "tests work with real processes"
+    clippy::print_stderr,
+    reason = "tests work with real processes, and say what they leave out"
 )]
 
 mod http;

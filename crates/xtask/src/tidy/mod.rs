@@ -3,9 +3,11 @@
 //! - [`crates`]: which package may depend on which (the map of docs/architecture.md), read from cargo's metadata.
 //! - [`modules`]: which module may name which path, inside the packages; [`paths`] finds the paths that a file names.
 //! - [`docs`]: the tests that documents name as guards exist.
+//! - [`differences`]: what tests leave out on the reference is on the page of differences.
 //! - [`text`]: file sizes, white space, left-over markers, allowances without a reason.
 
 mod crates;
+mod differences;
 mod docs;
 mod modules;
 mod paths;
@@ -25,6 +27,8 @@ pub(crate) fn run() -> Outcome {
     let mut violations = crates::check(&crates::parse(&metadata)?);
     let mut warnings = Vec::new();
     let mut functions = HashSet::new();
+    let page = root().join(differences::PAGE);
+    let page = fs::read_to_string(&page).map_err(|e| format!("read {}: {e}", page.display()))?;
 
     // Files that git would commit: tracked ones and new ones that are not ignored.
     let listed = output(command("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]))?;
@@ -38,6 +42,7 @@ pub(crate) fn run() -> Outcome {
         warnings.extend(findings.noted);
         if path.ends_with(".rs") {
             violations.extend(modules::check(path, &content));
+            violations.extend(differences::check(path, &content, &page));
             docs::collect_functions(&content, &mut functions);
         }
         if path.ends_with("Cargo.toml") {
