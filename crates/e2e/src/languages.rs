@@ -78,3 +78,11 @@ pub fn go_scenario(name: &str, address: &str) -> Process {
     command.args(["scenario", "--nsqd", address, name]);
     Process::start(&format!("go-nsq scenario {name}"), &mut command)
 }
+
+/// What `clients/go-nsq/abilities.go` does at an nsqd through these layers, such as `tls+snappy`.
+#[must_use]
+pub fn go_abilities(layers: &str, address: &str) -> Process {
+    let mut command = Language::Go.command();
+    command.args(["abilities", "--nsqd", address, layers]);
+    Process::start(&format!("go-nsq through {layers}"), &mut command)
+}

@@ -60,7 +60,7 @@ impl Tool {
             Self::Reference => (e2e.join("reference"), &["go.mod", "go.sum"]),
             Self::GoNsq => (
                 e2e.join("clients/go-nsq"),
-                &["go.mod", "go.sum", "main.go", "scenarios.go"],
+                &["go.mod", "go.sum", "main.go", "scenarios.go", "abilities.go"],
             ),
             Self::Pynsq => (e2e.join("clients/pynsq"), &["requirements.txt"]),
             Self::Nsqjs => (e2e.join("clients/nsqjs"), &["package.json", "package-lock.json"]),

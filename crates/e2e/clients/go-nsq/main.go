@@ -1,4 +1,4 @@
-// Publish and consume lines with go-nsq. The two commands are described in ../README.md; scenarios.go has a third.
+// Publish and consume lines with go-nsq. The two commands are described in ../README.md; scenarios.go and abilities.go have two more.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		log.Fatal("publish, consume or scenario")
+		log.Fatal("publish, consume, scenario or abilities")
 	}
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
 	topic := flags.String("topic", "", "")
@@ -42,6 +42,8 @@ func main() {
 			log.Fatalf("no scenario %q", flags.Arg(0))
 		}
 		err = scenario(*nsqds)
+	case "abilities":
+		err = abilities(*nsqds, flags.Arg(0))
 	default:
 		err = fmt.Errorf("unknown command %s", os.Args[1])
 	}
