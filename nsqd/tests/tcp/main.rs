@@ -3,6 +3,7 @@
 //! They are one program, so that the tests that wait run beside those that work.
 
 mod a_minute;
+mod announced;
 mod answers;
 mod auth;
 mod buffering;
