@@ -7,6 +7,12 @@ pub const VERSION: &str = "1.3.0";
 /// Our own release.
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
+/// The commit that it was built from, as `NSQ_COMMIT` said at build time.
+pub const COMMIT: &str = match option_env!("NSQ_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// The line that `--version` prints and that starts the log, for example `nsqd v1.3.0 (built w/rust1.95)`.
 #[must_use]
 pub fn version_line(program: &str) -> String {

@@ -9,6 +9,7 @@
 //! | [`clock`] | the only readings of the system clocks | |
 //! | [`listen`] | binding and accepting, TCP and Unix sockets | what is spoken on a connection |
 //! | [`http`] | accept loop, limits, routing rules, replies | topics, channels, any endpoint |
+//! | [`metrics`] | pages for Prometheus, what all programs show on them | what a program measures |
 //! | [`json`] | JSON text as Go's encoder writes it | |
 //! | [`tasks`] | every spawned task, and the end of all of them | |
 //! | [`signals`] | process signals | |
@@ -28,6 +29,7 @@ pub mod http;
 pub mod json;
 pub mod listen;
 pub mod log;
+pub mod metrics;
 pub mod program;
 pub mod signals;
 pub mod tasks;

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use jiff::{Timestamp, tz::TimeZone};
 use tracing::field::{Field, Visit};
@@ -98,10 +98,29 @@ pub fn level() -> Level {
     Level::from_number(LEVEL.load(Ordering::Relaxed))
 }
 
+/// Lines of each level since the start, also those that the level in force keeps out.
+static COUNTS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+
+fn place(level: tracing::Level) -> usize {
+    match level {
+        tracing::Level::ERROR => 3,
+        tracing::Level::WARN => 2,
+        tracing::Level::INFO => 1,
+        tracing::Level::DEBUG | tracing::Level::TRACE => 0,
+    }
+}
+
+/// How many lines of each level there were since the start, also those that the level in force kept out.
+#[must_use]
+pub fn counts() -> [(&'static str, u64); 4] {
+    let names = ["debug", "info", "warning", "error"];
+    let counts = COUNTS.each_ref().map(|count| count.load(Ordering::Relaxed));
+    std::array::from_fn(|i| (names[i], counts[i]))
+}
+
 /// Changes the level in force, at once and for the whole process.
 pub fn set_level(level: Level) {
     LEVEL.store(level.number(), Ordering::Relaxed);
-    tracing::callsite::rebuild_interest_cache();
 }
 
 /// Starts logging with `prefix` before every line. A second call in one process changes only the level.
@@ -124,29 +143,31 @@ fn wanted(metadata: &Metadata<'_>) -> bool {
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
+    /// Our lines are asked for each time, so that those which are kept out are counted too; their text is not made.
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if wanted(metadata) && *metadata.level() <= level().filter() {
-            Interest::always()
+        if wanted(metadata) {
+            Interest::sometimes()
         } else {
             Interest::never()
         }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        wanted(metadata) && *metadata.level() <= level().filter()
+        if !wanted(metadata) {
+            return false;
+        }
+        if metadata.is_event() {
+            COUNTS[place(*metadata.level())].fetch_add(1, Ordering::Relaxed);
+        }
+        *metadata.level() <= level().filter()
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(level().filter())
+        Some(LevelFilter::DEBUG)
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let level = match *event.metadata().level() {
-            tracing::Level::ERROR => "ERROR",
-            tracing::Level::WARN => "WARNING",
-            tracing::Level::INFO => "INFO",
-            tracing::Level::DEBUG | tracing::Level::TRACE => "DEBUG",
-        };
+        let level = ["DEBUG", "INFO", "WARNING", "ERROR"][place(*event.metadata().level())];
         let mut text = Text::default();
         event.record(&mut text);
         text.message.push_str(&text.fields);
@@ -247,6 +268,10 @@ mod tests {
         set_level(Level::Fatal);
         assert!(!tracing::enabled!(tracing::Level::ERROR));
         assert_eq!(level(), Level::Fatal);
+        let errors = || counts()[3].1;
+        let before = errors();
+        tracing::error!("kept out");
+        assert!(errors() > before);
     }
 
     #[test]

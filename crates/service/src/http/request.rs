@@ -14,7 +14,7 @@ pub struct Request {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) raw_query: String,
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     pub(super) peer: Peer,
     pub(super) params: Params,
     /// The body. Only handlers of routes with [`super::Route::reads_body`] find something in it.

@@ -13,6 +13,7 @@ use super::path::{Params, Pattern, clean, decode, encode_path};
 use super::reply::{Failure, Reply};
 use super::request::Request;
 use crate::duration;
+use crate::metrics::{HttpMetrics, OTHER};
 
 /// Bytes of a request body that are read and forgotten for endpoints that have no use for one.
 const MAX_IGNORED_BODY: u64 = 1 << 20;
@@ -111,6 +112,8 @@ pub struct Router<S> {
     base: String,
     routes: Vec<(Pattern, Route<S>)>,
     closed: Option<Closed>,
+    measured: Option<Arc<HttpMetrics>>,
+    strict: bool,
 }
 
 /// The one answer of a router that lets nobody in.
@@ -125,7 +128,23 @@ impl<S: Send + Sync + 'static> Router<S> {
             base: String::new(),
             routes: Vec::new(),
             closed: None,
+            measured: None,
+            strict: false,
         }
+    }
+
+    /// Counts every request.
+    #[must_use]
+    pub fn measured(mut self, metrics: Arc<HttpMetrics>) -> Self {
+        self.measured = Some(metrics);
+        self
+    }
+
+    /// Answers 404 to all that is not exactly a route: no redirect, no OPTIONS, no 405.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
     }
 
     /// Puts `base` (such as `/nsq`; empty for none) before the path of every route that is added afterwards.
@@ -157,24 +176,36 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     /// Answers one request.
-    pub(super) async fn call(&self, mut request: Request) -> Reply {
+    pub(super) async fn call(&self, request: Request) -> Reply {
         let started = Instant::now();
+        let (reply, route) = self.answer(request, started).await;
+        if let Some(metrics) = &self.measured {
+            let route = route.map_or(OTHER, |route| route.path);
+            metrics.observe(route, reply.code(), started.elapsed());
+        }
+        reply
+    }
+
+    /// With the route that answered, if it was one.
+    async fn answer(&self, mut request: Request, started: Instant) -> (Reply, Option<&Route<S>>) {
         if let Some(reply) = &self.closed {
             request.body.discard(MAX_IGNORED_BODY).await;
             let finished = request.body.finished().load(Ordering::Relaxed);
-            return if finished { reply() } else { reply().closing() };
+            let reply = if finished { reply() } else { reply().closing() };
+            return (reply, None);
         }
         let Some(path) = decode(&request.path, false).map(std::borrow::Cow::into_owned) else {
-            return Reply::text("400 Bad Request")
-                .status(StatusCode::BAD_REQUEST)
-                .closing();
+            let refusal = Reply::text("400 Bad Request").status(StatusCode::BAD_REQUEST);
+            return (refusal.closing(), None);
         };
         let line = access_line(&request);
         let (reply, access) = match self.find(&request.method, &path) {
             Found::Route(route, params) => {
                 request.path = path;
                 request.params = params;
-                (self.run(route, request).await, route.access)
+                let reply = self.run(route, request).await;
+                log_access(route.access, reply.code(), &line, started);
+                return (reply, Some(route));
             }
             Found::Redirect(to) => (redirect(&request, &to), Access::Never),
             Found::Options(allow) => (Reply::empty().header(ALLOW, &allow), Access::Never),
@@ -191,7 +222,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             ),
         };
         log_access(access, reply.code(), &line, started);
-        reply
+        (reply, None)
     }
 
     async fn run(&self, route: &Route<S>, mut request: Request) -> Reply {
@@ -217,6 +248,9 @@ impl<S: Send + Sync + 'static> Router<S> {
             of_method().find_map(|(pattern, route)| pattern.matches(path).map(|params| (route, params)))
         {
             return Found::Route(route, params);
+        }
+        if self.strict {
+            return Found::Nothing;
         }
         if path != "/" && path != "*" {
             let cleaned = clean(path);
