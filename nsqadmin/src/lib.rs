@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `main.rs` | the process: flags, signals, exit code | everything else |
 //! | [`options`] | flag table, [`Options`] | |
+//! | `metrics` | what is counted, and the page that shows it | |
 //! | `router` | every path, in one table | what stands behind them |
 //! | `upstream` | asks nsqlookupds and nsqds in parallel, bounded; unreachable is a value | what the answers mean |
 //! | `model` | merging answers into one picture. Pure | HTTP, HTML, the clock |
@@ -14,6 +15,7 @@
 //! reaches a page only through the templates' escaping.
 
 mod api;
+mod metrics;
 mod model;
 pub mod options;
 mod router;
@@ -24,13 +26,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::Metrics;
 use nsq_service::clock::Clock;
 use nsq_service::http::Limits;
 use nsq_service::listen::Listener;
 use nsq_service::program::Daemon;
 use nsq_service::tasks::Tasks;
 pub use options::{Options, Sources};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use upstream::Upstream;
 
 /// Longest wait for connections at the end. Requests in progress get 5 s of it.
@@ -39,6 +42,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(6);
 /// What all endpoints share.
 struct Shared {
     upstream: Upstream,
+    metrics: Arc<Metrics>,
     base_path: String,
 }
 
@@ -56,12 +60,15 @@ pub enum Failure {
     /// The listener broke while running.
     #[error("accept failed - {0}")]
     Accept(io::Error),
+    /// The metrics have names that cannot be shown.
+    #[error("failed to set up metrics - {0}")]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// A running nsqadmin.
 pub struct Admin {
     tasks: Tasks,
-    failed: oneshot::Receiver<Failure>,
+    failed: mpsc::Receiver<Failure>,
     http_port: i32,
 }
 
@@ -71,32 +78,36 @@ impl Admin {
     /// # Errors
     /// [`Failure::Listen`].
     pub async fn start(options: Options, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
-        let listener = Listener::bind(&options.http_address)
-            .await
-            .map_err(|source| Failure::Listen {
-                address: options.http_address.clone(),
-                source,
-            })?;
+        let listener = bind(&options.http_address).await?;
         let http_port = listener.port();
+        let ops = match options.ops_address.as_str() {
+            "" => None,
+            address => Some(bind(address).await?),
+        };
+        let metrics = Arc::new(Metrics::new(clock.unix_nanos() / 1_000_000_000)?);
         let upstream = Upstream::new(
             options.sources,
             options.connect_timeout,
             options.request_timeout,
             clock,
+            Arc::clone(&metrics),
         );
         let shared = Arc::new(Shared {
             upstream,
+            metrics,
             base_path: options.base_path,
         });
-        let router = Arc::new(router::router(shared));
         let tasks = Tasks::new();
-        let (tell, failed) = oneshot::channel();
+        // one slot per listener, so that sending never waits
+        let (tell, failed) = mpsc::channel(2);
+        let router = Arc::new(router::router(Arc::clone(&shared)));
         let serve = nsq_service::http::serve(listener, router, tasks.clone(), Limits::default());
-        tasks.spawn(async move {
-            if let Err(error) = serve.await {
-                let _ = tell.send(Failure::Accept(error));
-            }
-        });
+        watch(&tasks, serve, tell.clone());
+        if let Some(ops) = ops {
+            let router = Arc::new(router::ops_router(shared));
+            let serve = nsq_service::http::serve_ops(ops, router, tasks.clone(), Limits::default());
+            watch(&tasks, serve, tell);
+        }
         Ok(Self {
             tasks,
             failed,
@@ -111,12 +122,33 @@ impl Admin {
     }
 }
 
+/// Runs a listener and says so when it breaks.
+fn watch(
+    tasks: &Tasks,
+    serving: impl Future<Output = io::Result<()>> + Send + 'static,
+    tell: mpsc::Sender<Failure>,
+) {
+    tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            let _ = tell.try_send(Failure::Accept(error));
+        }
+    });
+}
+
+async fn bind(address: &str) -> Result<Listener, Failure> {
+    let bound = Listener::bind(address).await;
+    bound.map_err(|source| Failure::Listen {
+        address: address.to_owned(),
+        source,
+    })
+}
+
 impl Daemon for Admin {
     async fn failed(&mut self) -> String {
-        match (&mut self.failed).await {
-            Ok(failure) => failure.to_string(),
-            // the listener ended because of a stop, which whoever waits here has asked for
-            Err(_) => std::future::pending().await,
+        match self.failed.recv().await {
+            Some(failure) => failure.to_string(),
+            // the listeners ended because of a stop, which whoever waits here has asked for
+            None => std::future::pending().await,
         }
     }
 

@@ -22,6 +22,11 @@ pub const FLAGS: &[Flag] = &[
         "0.0.0.0:4171",
         "<addr>:<port> to listen on for HTTP clients",
     ),
+    Flag::string(
+        "ops-address",
+        "",
+        "<addr>:<port> or a path to listen on for probes and scrapers: /ping, /livez, /ready and /metrics (default none)",
+    ),
     Flag::string("base-path", "/", "URL base path"),
     Flag::duration("http-client-connect-timeout", "2s", "timeout for HTTP connect"),
     Flag::duration("http-client-request-timeout", "5s", "timeout for HTTP request"),
@@ -42,6 +47,8 @@ pub const FLAGS: &[Flag] = &[
 pub struct Options {
     /// `host:port`, port 0 for any.
     pub http_address: String,
+    /// Where probes and scrapers are answered; empty for nowhere.
+    pub ops_address: String,
     /// Prefix of every path: empty, or starts with a slash and does not end in one.
     pub base_path: String,
     /// Where the cluster is learned from.
@@ -95,6 +102,7 @@ impl TryFrom<&Values> for Options {
         };
         Ok(Self {
             http_address: values.string("http-address").to_owned(),
+            ops_address: values.string("ops-address").to_owned(),
             base_path: base_path(values.string("base-path")),
             sources,
             connect_timeout: values.duration("http-client-connect-timeout"),

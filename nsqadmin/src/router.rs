@@ -1,19 +1,39 @@
-//! Every path of nsqadmin. All stand below the base path.
+//! Every path of nsqadmin. All but `/metrics` stand below the base path.
 
 use std::sync::Arc;
 
-use nsq_service::http::{Method, Reply, Route, Router};
+use nsq_service::http::{Failure, Method, Reply, Request, Route, Router};
 
-use crate::{Shared, api, web};
+use crate::{Shared, api, metrics, web};
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
     let base = shared.base_path.clone();
+    let measured = Arc::clone(&shared.metrics.http);
     Router::new(shared)
+        .measured(measured)
+        // Outside the base path: scrapers ask all programs for the same one.
+        .route(Route::plain(Method::GET, "/metrics", metrics::page).logged_at_debug())
         .base(&base)
-        .route(Route::plain(Method::GET, "/ping", |_, _| async { Ok(Reply::text("OK")) }).logged_at_debug())
+        .route(Route::plain(Method::GET, "/ping", ok).logged_at_debug())
+        .route(Route::v1(Method::GET, "/livez", ok).logged_at_debug())
+        .route(Route::v1(Method::GET, "/ready", ok).logged_at_debug())
         .route(Route::v1(Method::GET, "/info", |_, _| async { api::info() }))
         .route(Route::v1(Method::GET, "/api/topics", api::topics))
         .route(Route::v1(Method::GET, "/api/nodes", api::nodes))
         .route(Route::plain(Method::GET, "/", web::overview))
         .route(Route::plain(Method::GET, "/static/:asset", web::asset).logged_at_debug())
+}
+
+/// The paths of the ops listener (extensions spec 14.1), without the base path.
+pub(crate) fn ops_router(shared: Arc<Shared>) -> Router<Shared> {
+    Router::new(shared)
+        .strict()
+        .route(Route::plain(Method::GET, "/ping", ok).logged_at_debug())
+        .route(Route::v1(Method::GET, "/livez", ok).logged_at_debug())
+        .route(Route::v1(Method::GET, "/ready", ok).logged_at_debug())
+        .route(Route::plain(Method::GET, "/metrics", metrics::page).logged_at_debug())
+}
+
+async fn ok(_: Arc<Shared>, _: Request) -> Result<Reply, Failure> {
+    Ok(Reply::text("OK"))
 }

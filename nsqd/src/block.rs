@@ -222,6 +222,8 @@ pub struct Run {
     to: u32,
     /// Deliveries since the block was built, added to what its heads say.
     attempts: u16,
+    /// Its channel keeps the times of its messages apart: they came back.
+    returned: bool,
     /// How long to hold it back from the moment a channel gets it, in ns; 0 for all but deferred publishes.
     delay: u64,
 }
@@ -236,6 +238,7 @@ impl Run {
             from: 0,
             to,
             attempts: 0,
+            returned: false,
             delay: 0,
         }
     }
@@ -255,6 +258,21 @@ impl Run {
         Self { delay, ..self }
     }
 
+    /// The same messages, whose times their channel keeps apart from now on.
+    #[must_use]
+    pub fn returned(self) -> Self {
+        Self {
+            returned: true,
+            ..self
+        }
+    }
+
+    /// Whether their channel keeps their times apart.
+    #[must_use]
+    pub const fn is_returned(&self) -> bool {
+        self.returned
+    }
+
     /// One message that was delivered `attempts` times since its block was built.
     #[must_use]
     pub fn single(block: Arc<Block>, index: u32, attempts: u16) -> Self {
@@ -263,6 +281,7 @@ impl Run {
             from: index,
             to: index + 1,
             attempts,
+            returned: false,
             delay: 0,
         }
     }
@@ -361,8 +380,9 @@ impl Run {
             bodies.push(m.body);
             heads.push(m.head);
         }
-        let delay = self.delay;
+        let (returned, delay) = (self.returned, self.delay);
         Self {
+            returned,
             delay,
             ..Self::whole(Arc::new(Block::with_heads(&mut bodies, heads)))
         }

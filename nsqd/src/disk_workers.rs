@@ -243,7 +243,7 @@ impl Shared {
         let mut files = backlog.lock();
         let mut outcome = files.consume_taken();
         if owner.wants_more() {
-            match files.read() {
+            match files.read(|by| owner.corrected(by)) {
                 Ok(Some(run)) => owner.read_ahead(run, &mut effects),
                 Ok(None) => {}
                 Err(e) => outcome = outcome.and(Err(e)),

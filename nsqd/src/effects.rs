@@ -6,6 +6,7 @@
 use crate::block::Run;
 use crate::client::Client;
 use crate::queue::Backlog;
+use crate::queue::inside::Correction;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub trait QueueOwner: Send + Sync {
     /// Hears that the messages of a spill could not be written and are not in the queue. Whether that is a failure:
     /// a channel that is being deleted has no use for them.
     fn spill_failed(&self, run: &Run) -> bool;
+    /// Hears that the files hold other messages than was thought: some were damaged. The file lock is held.
+    fn corrected(&self, by: Correction);
 }
 
 /// A run that did not fit into memory and is to be written to its queue's files.

@@ -1,5 +1,6 @@
 //! What carries out effects: the timer wheel, the disk workers, the task tracker.
 
+use crate::counters::Counters;
 use crate::disk_workers::{DiskWorkers, SyncRules};
 use crate::effects::{Effects, Spill};
 use crate::health::Health;
@@ -19,6 +20,8 @@ pub struct Engine {
     pub tasks: Tasks,
     /// The daemon's clocks.
     pub clock: Arc<dyn Clock>,
+    /// What the node counts.
+    pub counters: Arc<Counters>,
 }
 
 impl Engine {
@@ -32,13 +35,15 @@ impl Engine {
         health: Arc<Health>,
         rules: SyncRules,
     ) -> io::Result<Arc<Self>> {
-        let timers = Arc::new(Timers::new(clock.clone()));
+        let counters = Arc::new(Counters::new(clock.clone()));
+        let timers = Arc::new(Timers::new(clock.clone(), counters.clone()));
         let workers = DiskWorkers::start(timers.clone(), health, rules)?;
         let engine = Arc::new(Self {
             timers,
             workers,
             tasks,
             clock,
+            counters,
         });
         let turning = engine.clone();
         engine.tasks.spawn(async move {

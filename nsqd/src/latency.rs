@@ -5,26 +5,14 @@
 //! (nsqd spec 11.1), and cost nothing unless configured. They come from DDSketch, whose values are within 1 % of the true ones and
 //! whose size is bounded; own code is only the window, made of two halves as in the reference.
 
+use crate::block::Block;
+use nsq_service::metrics::{Histogram, MESSAGE_TIMES, Times};
 use parking_lot::Mutex;
 use sketches_ddsketch::{Config, DDSketch};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Upper bounds of the buckets in ns: 1, 5, 25, 100 and 500 ms, 2.5, 10 and 60 s, 5 and 30 minutes, 2 hours, a day.
-pub const BOUNDS: [u64; 12] = [
-    1_000_000,
-    5_000_000,
-    25_000_000,
-    100_000_000,
-    500_000_000,
-    2_500_000_000,
-    10_000_000_000,
-    60_000_000_000,
-    300_000_000_000,
-    1_800_000_000_000,
-    7_200_000_000_000,
-    86_400_000_000_000,
-];
+/// Number of buckets with a bound.
+pub const BUCKETS: usize = MESSAGE_TIMES.len();
 
 /// Relative error of quantiles.
 const ACCURACY: f64 = 0.01;
@@ -34,51 +22,33 @@ const MAX_BINS: u32 = 2048;
 /// A message that was finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finished {
+    /// Its id as a number.
+    pub id: u64,
     /// When it was published, in Unix ns.
     pub timestamp: i64,
+    /// From when on it counts: when it was published or, if that was later, to be delivered. In Unix ns.
+    pub reference: i64,
     /// When this delivery of it was, in monotonic ns.
     pub delivered_at: u64,
+    /// Bytes of its body.
+    pub bytes: usize,
+    /// Its channel keeps its reference time.
+    pub returned: bool,
 }
 
-/// Counts of times in the buckets of [`BOUNDS`]; the last one has no bound.
-#[derive(Debug, Default)]
-pub struct Histogram {
-    buckets: [AtomicU64; BOUNDS.len() + 1],
-    /// Sum of all times in ns.
-    sum: AtomicU64,
-}
-
-/// Times of one batch, counted before they are added to a [`Histogram`].
-#[derive(Debug, Default)]
-struct Batch {
-    buckets: [u32; BOUNDS.len() + 1],
-    sum: u64,
-}
-
-impl Batch {
-    fn add(&mut self, ns: u64) {
-        self.buckets[BOUNDS.partition_point(|bound| *bound < ns)] += 1;
-        self.sum = self.sum.saturating_add(ns);
-    }
-}
-
-impl Histogram {
-    fn add(&self, batch: &Batch) {
-        for (total, count) in self.buckets.iter().zip(batch.buckets) {
-            if count > 0 {
-                total.fetch_add(count.into(), Relaxed);
-            }
-        }
-        self.sum.fetch_add(batch.sum, Relaxed);
-    }
-
-    /// Counts per bucket, and the sum in ns.
+impl Finished {
+    /// Message `index` of a block.
     #[must_use]
-    pub fn read(&self) -> ([u64; BOUNDS.len() + 1], u64) {
-        (
-            std::array::from_fn(|i| self.buckets[i].load(Relaxed)),
-            self.sum.load(Relaxed),
-        )
+    pub fn new(block: &Block, index: u32, delivered_at: u64, returned: bool) -> Self {
+        let head = block.head(index);
+        Self {
+            id: head.id,
+            timestamp: head.timestamp,
+            reference: head.timestamp,
+            delivered_at,
+            bytes: block.body(index).len(),
+            returned,
+        }
     }
 }
 
@@ -86,9 +56,9 @@ impl Histogram {
 #[derive(Debug)]
 pub struct Latencies {
     /// From the publish.
-    pub from_publish: Histogram,
+    pub from_publish: Histogram<BUCKETS>,
     /// From the delivery that was finished.
-    pub from_delivery: Histogram,
+    pub from_delivery: Histogram<BUCKETS>,
     window: Option<Mutex<Window>>,
 }
 
@@ -97,18 +67,19 @@ impl Latencies {
     #[must_use]
     pub fn new(window: Option<Duration>, now: u64) -> Self {
         Self {
-            from_publish: Histogram::default(),
-            from_delivery: Histogram::default(),
+            from_publish: Histogram::new(&MESSAGE_TIMES),
+            from_delivery: Histogram::new(&MESSAGE_TIMES),
             window: window.map(|window| Mutex::new(Window::new(window, now))),
         }
     }
 
     /// Takes the messages of a batch that were finished now, `now` in monotonic and `unix_now` in Unix ns.
     pub fn finished(&self, messages: &[Finished], now: u64, unix_now: i64) {
-        let (mut from_publish, mut from_delivery) = (Batch::default(), Batch::default());
+        let mut from_publish = Times::new(&MESSAGE_TIMES);
+        let mut from_delivery = from_publish.clone();
         for message in messages {
-            from_publish.add(since(message.timestamp, unix_now));
-            from_delivery.add(now.saturating_sub(message.delivered_at));
+            from_publish.add(since(message.reference, unix_now), 1);
+            from_delivery.add(now.saturating_sub(message.delivered_at), 1);
         }
         self.from_publish.add(&from_publish);
         self.from_delivery.add(&from_delivery);
@@ -224,22 +195,37 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn finished(after: u64) -> Finished {
+        let timestamp = i64::try_from(10 * SECOND - after).unwrap_or(0);
         Finished {
-            timestamp: i64::try_from(10 * SECOND - after).unwrap_or(0),
+            id: 0,
+            timestamp,
+            reference: timestamp,
             delivered_at: 0,
+            bytes: 0,
+            returned: false,
         }
     }
 
     #[test]
-    fn a_time_counts_in_the_first_bucket_that_is_not_below_it() {
+    fn what_had_to_wait_for_its_time_counts_from_then_on() {
         let latencies = Latencies::new(None, 0);
-        let times = [0, BOUNDS[0], BOUNDS[0] + 1, 3 * SECOND];
-        let messages: Vec<Finished> = times.iter().map(|time| finished(*time)).collect();
+        let messages = [3 * SECOND, 5 * SECOND].map(finished);
+        let deferred = Finished {
+            reference: 10_000_000_000,
+            ..finished(9 * SECOND)
+        };
         latencies.finished(&messages, 2 * SECOND, 10_000_000_000);
-        let (buckets, sum) = latencies.from_publish.read();
-        assert_eq!((buckets[0], buckets[1], buckets[6]), (2, 1, 1));
-        assert_eq!(sum, times.iter().sum::<u64>());
-        assert_eq!(latencies.from_delivery.read().0[5], 4);
+        latencies.finished(&[deferred], 2 * SECOND, 10_000_000_000);
+        let counts =
+            |histogram: &Histogram<BUCKETS>| histogram.read().buckets().map(|(_, n)| n).collect::<Vec<_>>();
+        assert_eq!(
+            counts(&latencies.from_publish),
+            [1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0]
+        );
+        assert_eq!(
+            counts(&latencies.from_delivery),
+            [0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0]
+        );
         assert!(latencies.window(0).is_none());
     }
 

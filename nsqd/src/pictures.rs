@@ -25,6 +25,8 @@ pub struct Wanted<'a> {
 pub struct Measure<'a> {
     /// Monotonic ns.
     now: u64,
+    /// Unix ns.
+    unix_now: i64,
     /// Quantiles in the order in which they are shown.
     percentiles: &'a [f64],
 }
@@ -35,8 +37,15 @@ impl<'a> Measure<'a> {
     pub fn of(broker: &'a Broker) -> Self {
         Self {
             now: broker.engine.timers.now(),
+            unix_now: broker.engine.clock.unix_nanos(),
             percentiles: &broker.options.latency_percentiles,
         }
+    }
+
+    /// Age of what counts from that time on, in Unix ns; 0 of nothing, and of what a clock set back made the future.
+    fn age_ms(&self, oldest: Option<i64>) -> u64 {
+        let age = oldest.map_or(0, |oldest| self.unix_now.saturating_sub(oldest));
+        u64::try_from(age / 1_000_000).unwrap_or(0)
     }
 
     fn latency(&self, samples: &Samples) -> Latency {
@@ -80,7 +89,7 @@ pub fn topic_stats(topic: &Topic, wanted: Wanted<'_>, measure: &Measure<'_>) -> 
     TopicStats {
         topic_name: picture.name.to_string(),
         channels: channels
-            .map(|channel| channel_stats(&channel.snapshot(), measure.of_channel(channel), wanted))
+            .map(|channel| channel_stats(channel, measure, wanted))
             .collect(),
         depth: picture.depth.cast_signed(),
         backend_depth: picture.backend_depth.cast_signed(),
@@ -88,10 +97,17 @@ pub fn topic_stats(topic: &Topic, wanted: Wanted<'_>, measure: &Measure<'_>) -> 
         message_bytes: picture.message_bytes,
         paused: picture.paused,
         e2e_processing_latency,
+        backlog_bytes: picture.bytes,
+        oldest_age_ms: measure.age_ms(picture.oldest),
+        // Every topic is like those of the reference.
+        durability: "memory".into(),
+        read_only: false,
     }
 }
 
-fn channel_stats(channel: &ChannelSnapshot, latency: Latency, wanted: Wanted<'_>) -> ChannelStats {
+fn channel_stats(channel: &Channel, measure: &Measure<'_>, wanted: Wanted<'_>) -> ChannelStats {
+    let latency = measure.of_channel(channel);
+    let channel: ChannelSnapshot = channel.snapshot();
     let clients = || {
         let consumers = channel.consumers.iter();
         consumers
@@ -104,14 +120,18 @@ fn channel_stats(channel: &ChannelSnapshot, latency: Latency, wanted: Wanted<'_>
         backend_depth: channel.backend_depth.cast_signed(),
         in_flight_count: channel.in_flight.cast_signed(),
         deferred_count: channel.deferred.cast_signed(),
-        message_count: channel.messages,
-        global_msg_count: channel.from_memory,
-        requeue_count: channel.requeued,
-        timeout_count: channel.timed_out,
+        message_count: channel.counts.messages,
+        global_msg_count: channel.counts.from_memory,
+        requeue_count: channel.counts.requeued,
+        timeout_count: channel.counts.timed_out,
         client_count: i64::try_from(channel.consumers.len()).unwrap_or(i64::MAX),
         clients: wanted.clients.then(clients),
         paused: channel.paused,
         e2e_processing_latency: latency,
+        backlog_bytes: channel.bytes,
+        oldest_age_ms: measure.age_ms(channel.oldest),
+        finish_count: channel.counts.finished,
+        drop_count: channel.counts.dropped(),
         ..ChannelStats::default()
     }
 }

@@ -1,6 +1,7 @@
 //! What has a due time: deferred messages, messages of consumers that are gone, syncs of files. The engine rings it.
 
 use crate::block::Run;
+use crate::counters::Counters;
 use crate::effects::{Effects, QueueOwner};
 use crate::wheel::{Key, Wheel};
 use nsq_protocol::{ChannelName, TopicName};
@@ -48,6 +49,7 @@ impl fmt::Debug for Timer {
 /// The wheel and what turns it.
 pub struct Timers {
     clock: Arc<dyn Clock>,
+    counters: Arc<Counters>,
     wheel: Mutex<Wheel<Timer>>,
     /// When the task looks next, in ns; what is due before that has to tell it.
     looks_at: AtomicU64,
@@ -57,9 +59,10 @@ pub struct Timers {
 impl Timers {
     /// A wheel without entries.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, counters: Arc<Counters>) -> Self {
         Self {
             clock,
+            counters,
             wheel: Mutex::default(),
             looks_at: AtomicU64::new(u64::MAX),
             changed: Notify::new(),
@@ -70,6 +73,12 @@ impl Timers {
     #[must_use]
     pub fn now(&self) -> u64 {
         u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Wall time in Unix ns.
+    #[must_use]
+    pub fn unix_now(&self) -> i64 {
+        self.clock.unix_nanos()
     }
 
     /// Adds an entry due at `due`; the innermost lock. The effects remember to tell the task if it has to look earlier.
@@ -136,7 +145,12 @@ impl Timers {
             let (mut due, now) = (Vec::new(), self.now());
             let next = {
                 let mut wheel = self.wheel.lock();
-                wheel.expire(now, &mut |timer| due.push(timer));
+                wheel.expire(now, &mut |at, timer| {
+                    if let Timer::Deferred(..) = timer {
+                        self.counters.timer_lateness.observe(now.saturating_sub(at), 1);
+                    }
+                    due.push(timer);
+                });
                 let next = wheel.next_due();
                 self.looks_at.store(next.unwrap_or(u64::MAX), Relaxed);
                 next

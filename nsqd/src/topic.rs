@@ -16,13 +16,15 @@ use crate::effects::{Effects, Later, QueueOwner, Spill};
 use crate::engine::Engine;
 use crate::message_id::{IdFactory, WaitTicks, tick_of};
 use crate::queue::backlog::LockedBacklog;
+use crate::queue::inside::{Correction, Inside};
 use crate::queue::{Backlog, MessageQueue};
+use crate::series::{OwnSeries, TopicTotals};
 use nsq_protocol::{ChannelName, TopicName};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 /// Why a publish is not accepted at the moment.
@@ -44,8 +46,12 @@ pub struct Topic {
     pub message_count: AtomicU64,
     /// Bytes of their bodies.
     pub message_bytes: AtomicU64,
+    /// Messages that its own queue, full and ephemeral, had no room for.
+    pub overflowed: AtomicU64,
+    /// Whether it has metrics of its own.
+    pub series: OwnSeries,
     /// Messages in its own queue, on their way into files included.
-    inside: AtomicI64,
+    inside: Inside,
     engine: Arc<Engine>,
     this: Weak<Self>,
 }
@@ -110,13 +116,16 @@ impl Topic {
         incarnation: u64,
         queue: MessageQueue,
         ids: IdFactory,
+        series: OwnSeries,
         engine: Arc<Engine>,
     ) -> Arc<Self> {
         let backlog = queue.backlog().cloned();
         Arc::new_cyclic(|this| Self {
             name,
             incarnation,
-            inside: AtomicI64::new(i64::try_from(queue.depth()).unwrap_or(i64::MAX)),
+            inside: Inside::new(queue.depth(), queue.backend_bytes()),
+            overflowed: AtomicU64::new(0),
+            series,
             state: Mutex::new(TopicState {
                 queue,
                 delays: FxHashMap::default(),
@@ -188,7 +197,7 @@ impl Topic {
     }
 
     fn keep(&self, state: &mut TopicState, run: Run, effects: &mut Effects) {
-        self.inside.fetch_add(run.len() as i64, Relaxed);
+        self.inside.enter(&run);
         let Some(overflow) = state.queue.push(run, 0) else {
             return;
         };
@@ -201,7 +210,10 @@ impl Topic {
                 effects.spills.push(Spill { owner, run: overflow });
             }
             // An ephemeral queue that is full drops, silently as the reference does.
-            _ => drop(self.inside.fetch_sub(overflow.len() as i64, Relaxed)),
+            _ => {
+                self.inside.leave(&overflow);
+                self.overflowed.fetch_add(overflow.len() as u64, Relaxed);
+            }
         }
     }
 
@@ -338,9 +350,9 @@ impl Topic {
             &mut runs,
         );
         for run in runs {
-            state.hand_over(run, effects);
+            state.hand_over(run.clone(), effects);
+            self.inside.leave(&run);
         }
-        self.inside.fetch_sub(taken.count() as i64, Relaxed);
         if self.backlog.as_ref().is_some_and(|b| b.has_taken()) && state.queue.backend_depth() == 0 {
             effects.serve.extend(self.owner());
         }
@@ -389,7 +401,7 @@ impl Topic {
         state.queue.clear();
         state.delays.clear();
         state.epoch += 1;
-        self.inside.store(0, Relaxed);
+        self.inside.clear();
     }
 
     /// Holds messages that lie in its files back, once a channel has them. Before it flows.
@@ -423,6 +435,16 @@ impl Topic {
             .map_or(Ok(()), |backlog| backlog.lock().close(memory))
     }
 
+    /// What it counted so far.
+    #[must_use]
+    pub fn totals(&self) -> TopicTotals {
+        TopicTotals {
+            messages: self.message_count.load(Relaxed),
+            bytes: self.message_bytes.load(Relaxed),
+            overflowed: self.overflowed.load(Relaxed),
+        }
+    }
+
     /// A picture of it, without its channels.
     #[must_use]
     pub fn snapshot(&self) -> TopicSnapshot {
@@ -431,7 +453,10 @@ impl Topic {
             name: self.name.clone(),
             depth: state.queue.depth(),
             backend_depth: state.queue.backend_depth(),
-            inside: u64::try_from(self.inside.load(Relaxed)).unwrap_or(0),
+            inside: self.inside.messages(),
+            bytes: self.inside.bytes(),
+            oldest: state.queue.oldest(|_| true),
+            overflowed: self.overflowed.load(Relaxed),
             message_count: self.message_count.load(Relaxed),
             message_bytes: self.message_bytes.load(Relaxed),
             paused: state.paused,
@@ -456,6 +481,12 @@ pub struct TopicSnapshot {
     pub backend_depth: u64,
     /// Messages of its own queue in any state.
     pub inside: u64,
+    /// Bytes of the bodies of those.
+    pub bytes: u64,
+    /// When the oldest of them was published, in Unix ns.
+    pub oldest: Option<i64>,
+    /// Messages that its own queue, full and ephemeral, had no room for.
+    pub overflowed: u64,
     /// Accepted publishes.
     pub message_count: u64,
     /// Bytes of their bodies.
@@ -501,7 +532,11 @@ impl QueueOwner for Topic {
                 state.delays.remove(&message.head.id);
             }
         }
-        self.inside.fetch_sub(run.len() as i64, Relaxed);
+        self.inside.leave(run);
         true
+    }
+
+    fn corrected(&self, by: Correction) {
+        self.inside.correct(by);
     }
 }

@@ -109,8 +109,8 @@ impl<T> Wheel<T> {
         self.release(key.index)
     }
 
-    /// Takes out every entry that is due at `now` ns, in no particular order within a millisecond.
-    pub fn expire(&mut self, now: u64, expired: &mut impl FnMut(T)) {
+    /// Takes out every entry that is due at `now` ns, with its due time, in no particular order within a millisecond.
+    pub fn expire(&mut self, now: u64, expired: &mut impl FnMut(u64, T)) {
         let target = now / TICK;
         while self.now < target {
             let Some(next) = self.next_tick() else {
@@ -250,7 +250,7 @@ impl<T> Wheel<T> {
     }
 
     /// Opens the slots that begin at the current tick: higher levels are sorted in again, the lowest expires.
-    fn open_slots(&mut self, expired: &mut impl FnMut(T)) {
+    fn open_slots(&mut self, expired: &mut impl FnMut(u64, T)) {
         for level in (0..LEVELS).rev() {
             let shift = SLOT_BITS * u32::try_from(level).unwrap_or(0);
             if level > 0 && self.now & ((1 << shift) - 1) != 0 {
@@ -261,9 +261,10 @@ impl<T> Wheel<T> {
             self.occupied[at / SLOTS][at % SLOTS / 64] &= !(1 << (at % 64));
             while index != NIL {
                 let next = self.nodes[index as usize].next;
-                if self.nodes[index as usize].due <= self.now {
+                let due = self.nodes[index as usize].due;
+                if due <= self.now {
                     if let Some(value) = self.release(index) {
-                        expired(value);
+                        expired(due * TICK, value);
                     }
                 } else {
                     self.link(index);
@@ -326,7 +327,7 @@ mod tests {
                     Action::Advance(by) => {
                         now += by;
                         let mut seen = Vec::new();
-                        wheel.expire(now * TICK, &mut |v| seen.push(v));
+                        wheel.expire(now * TICK, &mut |_, v| seen.push(v));
                         seen.sort_unstable();
                         let due: Vec<_> = model.iter().filter(|(_, (d, _))| *d <= now).map(|(&v, _)| v).collect();
                         prop_assert_eq!(&seen, &due);

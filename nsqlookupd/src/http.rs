@@ -8,15 +8,20 @@ use nsq_service::build_info;
 use nsq_service::http::{Failure, Method, Query, Reply, Request, Route, Router};
 use serde::Serialize;
 
-use crate::Shared;
 use crate::registry::{DebugProducer, Full};
+use crate::{Shared, metrics};
 
 type Answer = Result<Reply, Failure>;
 
 /// Every endpoint: a new one is one line here and one function below.
 pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
+    let measured = Arc::clone(&shared.metrics.http);
     Router::new(shared)
+        .measured(measured)
         .route(Route::plain(Method::GET, "/ping", ping).logged_at_debug())
+        .route(Route::v1(Method::GET, "/livez", ping).logged_at_debug())
+        .route(Route::v1(Method::GET, "/ready", ping).logged_at_debug())
+        .route(Route::plain(Method::GET, "/metrics", metrics).logged_at_debug())
         .route(Route::v1(Method::GET, "/info", info))
         .route(Route::v1(Method::GET, "/debug", debug))
         .route(Route::v1(Method::GET, "/lookup", lookup))
@@ -30,6 +35,21 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
         .route(Route::v1(Method::POST, "/channel/delete", delete_channel))
 }
 
+/// The endpoints of the ops listener (extensions spec 14.1).
+pub(crate) fn ops_router(shared: Arc<Shared>) -> Router<Shared> {
+    Router::new(shared)
+        .strict()
+        .route(Route::plain(Method::GET, "/ping", ping).logged_at_debug())
+        .route(Route::v1(Method::GET, "/livez", ping).logged_at_debug())
+        .route(Route::v1(Method::GET, "/ready", ping).logged_at_debug())
+        .route(Route::plain(Method::GET, "/metrics", metrics).logged_at_debug())
+}
+
+async fn metrics(shared: Arc<Shared>, request: Request) -> Answer {
+    let render = |page| async { metrics::render(&shared, page) };
+    Ok(shared.metrics.endpoint.answer(request, render).await)
+}
+
 async fn ping(_: Arc<Shared>, _: Request) -> Answer {
     Ok(Reply::text("OK"))
 }
@@ -37,7 +57,7 @@ async fn ping(_: Arc<Shared>, _: Request) -> Answer {
 async fn info(_: Arc<Shared>, _: Request) -> Answer {
     Reply::json(&Info {
         version: build_info::VERSION.to_owned(),
-        extensions: Vec::new(),
+        extensions: vec!["metrics".to_owned()],
         release: Some(build_info::RELEASE.to_owned()),
     })
 }
@@ -70,6 +90,7 @@ async fn lookup(shared: Arc<Shared>, request: Request) -> Answer {
     let query = request.query()?;
     let topic = query.require("topic", "MISSING_ARG_TOPIC")?;
     let found = shared.registry.lock().lookup(topic, shared.now());
+    shared.metrics.lookup(found.is_some());
     Reply::json(&found.ok_or_else(|| Failure::not_found("TOPIC_NOT_FOUND"))?)
 }
 

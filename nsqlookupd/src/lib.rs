@@ -7,11 +7,13 @@
 //! | [`registry`] | who announced what; tombstones, inactivity. Pure: `now` is an argument | sockets, HTTP, the clock |
 //! | `session` | one TCP connection of an nsqd, protocol V1 | HTTP |
 //! | `http` | the HTTP endpoints | TCP |
+//! | `metrics` | what is counted, and the page that shows it | |
 //!
 //! State lives in memory only: a restart starts empty and is refilled by the nsqds that reconnect. One lock, the
 //! registry's; it is never held across an await.
 
 mod http;
+mod metrics;
 pub mod options;
 pub mod registry;
 mod session;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use metrics::Metrics;
 use nsq_protocol::v1::LookupInfo;
 use nsq_service::build_info;
 use nsq_service::clock::Clock;
@@ -55,10 +58,17 @@ struct Shared {
     next_id: AtomicU64,
     connections: AtomicUsize,
     idle_limit: Duration,
+    metrics: Metrics,
 }
 
 impl Shared {
-    fn new(options: &Options, clock: Arc<dyn Clock>, tcp_port: i32, http_port: i32) -> Self {
+    fn new(
+        options: &Options,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+        tcp_port: i32,
+        http_port: i32,
+    ) -> Self {
         let policy = Policy {
             inactive_producer_timeout: options.inactive_producer_timeout,
             tombstone_lifetime: options.tombstone_lifetime,
@@ -75,6 +85,7 @@ impl Shared {
             },
             next_id: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
+            metrics,
             idle_limit: MIN_IDLE_LIMIT.max(options.inactive_producer_timeout.saturating_mul(3)),
         }
     }
@@ -105,6 +116,9 @@ pub enum Failure {
     /// A listener broke while running.
     #[error("accept failed - {0}")]
     Accept(io::Error),
+    /// The metrics have names that cannot be shown.
+    #[error("failed to set up metrics - {0}")]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// A running nsqlookupd.
@@ -119,29 +133,30 @@ impl Lookupd {
     /// Binds both listeners and serves them. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// [`Failure::Listen`].
+    /// [`Failure::Listen`]; [`Failure::Metrics`] cannot happen with the names there are.
     pub async fn start(options: Options, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let tcp = bind(&options.tcp_address).await?;
         let http = bind(&options.http_address).await?;
         let (tcp_port, http_port) = (tcp.port(), http.port());
-        let shared = Arc::new(Shared::new(&options, clock, tcp_port, http_port));
+        let ops = match options.ops_address.as_str() {
+            "" => None,
+            address => Some(bind(address).await?),
+        };
+        let metrics = Metrics::new(clock.unix_nanos() / 1_000_000_000)?;
+        let shared = Arc::new(Shared::new(&options, clock, metrics, tcp_port, http_port));
         let tasks = Tasks::new();
         // one slot per listener, so that sending never waits
-        let (failed, failures) = mpsc::channel(2);
+        let (failed, failures) = mpsc::channel(3);
         let router = Arc::new(http::router(Arc::clone(&shared)));
         let serve = nsq_service::http::serve(http, router, tasks.clone(), Limits::default());
-        let http_failed = failed.clone();
-        tasks.spawn(async move {
-            if let Err(error) = serve.await {
-                let _ = http_failed.try_send(Failure::Accept(error));
-            }
-        });
+        watch(&tasks, serve, failed.clone());
+        if let Some(ops) = ops {
+            let router = Arc::new(http::ops_router(Arc::clone(&shared)));
+            let serve = nsq_service::http::serve_ops(ops, router, tasks.clone(), Limits::default());
+            watch(&tasks, serve, failed.clone());
+        }
         let accept = accept(tcp, shared, tasks.clone());
-        tasks.spawn(async move {
-            if let Err(error) = accept.await {
-                let _ = failed.try_send(Failure::Accept(error));
-            }
-        });
+        watch(&tasks, accept, failed);
         Ok(Self {
             tasks,
             failures,
@@ -181,6 +196,19 @@ impl Daemon for Lookupd {
         }
         Ok(())
     }
+}
+
+/// Runs a listener and says so when it breaks.
+fn watch(
+    tasks: &Tasks,
+    serving: impl Future<Output = io::Result<()>> + Send + 'static,
+    failed: mpsc::Sender<Failure>,
+) {
+    tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            let _ = failed.try_send(Failure::Accept(error));
+        }
+    });
 }
 
 async fn bind(address: &str) -> Result<Listener, Failure> {

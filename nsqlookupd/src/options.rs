@@ -29,6 +29,11 @@ pub const FLAGS: &[Flag] = &[
         "<addr>:<port> to listen on for HTTP clients",
     ),
     Flag::string(
+        "ops-address",
+        "",
+        "<addr>:<port> or a path to listen on for probes and scrapers: /ping, /livez, /ready and /metrics (default none)",
+    ),
+    Flag::string(
         "broadcast-address",
         "",
         "address of this lookupd node, (default to the OS hostname)",
@@ -52,6 +57,8 @@ pub struct Options {
     pub tcp_address: String,
     /// `host:port` for HTTP, port 0 for any.
     pub http_address: String,
+    /// Where probes and scrapers are answered; empty for nowhere.
+    pub ops_address: String,
     /// Host name that nsqds are told to use for this nsqlookupd's HTTP.
     pub broadcast_address: String,
     /// A producer that was not heard of for longer is hidden.
@@ -80,6 +87,7 @@ impl From<&Values> for Options {
         Self {
             tcp_address: values.string("tcp-address").to_owned(),
             http_address: values.string("http-address").to_owned(),
+            ops_address: values.string("ops-address").to_owned(),
             broadcast_address: values.string("broadcast-address").to_owned(),
             inactive_producer_timeout: values.duration("inactive-producer-timeout"),
             tombstone_lifetime: values.duration("tombstone-lifetime"),

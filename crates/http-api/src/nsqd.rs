@@ -84,6 +84,15 @@ pub struct TopicStats {
     pub paused: bool,
     /// All channels together.
     pub e2e_processing_latency: Latency,
+    /// Bytes of the bodies in the topic's own queue. This key and those that follow are not in the reference's answer
+    /// (extensions spec 3.8).
+    pub backlog_bytes: u64,
+    /// Age of the oldest message in the topic's own queue.
+    pub oldest_age_ms: u64,
+    /// What a publish outlives: `memory` is what the reference promises.
+    pub durability: String,
+    /// Publishes are refused because a sync failed.
+    pub read_only: bool,
 }
 
 /// One channel of [`TopicStats`].
@@ -123,6 +132,17 @@ pub struct ChannelStats {
     pub paused: bool,
     /// From publish to FIN.
     pub e2e_processing_latency: Latency,
+    /// Bytes of the bodies of all messages that are not finished. This key and those that follow are not in the reference's
+    /// answer (extensions spec 3.8).
+    pub backlog_bytes: u64,
+    /// Age of the oldest message that is not finished and not deferred by its publisher.
+    pub oldest_age_ms: u64,
+    /// FIN commands since the start.
+    pub finish_count: u64,
+    /// Messages that were given up and are kept for a look.
+    pub dead_letter_count: u64,
+    /// Messages that went without FIN: no room in an ephemeral queue, or left out by a sample rate.
+    pub drop_count: u64,
 }
 
 /// One connection: a consumer of a channel, or a producer.

@@ -46,6 +46,28 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 18] = [
+        Self::BadProtocol,
+        Self::Invalid,
+        Self::BadBody,
+        Self::BadTopic,
+        Self::BadChannel,
+        Self::BadMessage,
+        Self::PubFailed,
+        Self::MpubFailed,
+        Self::DpubFailed,
+        Self::SubFailed,
+        Self::IdentifyFailed,
+        Self::AuthDisabled,
+        Self::AuthFirst,
+        Self::AuthFailed,
+        Self::Unauthorized,
+        Self::FinFailed,
+        Self::ReqFailed,
+        Self::TouchFailed,
+    ];
+
     /// The word on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -118,6 +118,13 @@ impl DiskQueue {
             .saturating_add(self.write.offset)
     }
 
+    /// Bytes of the data files, consumed records of the oldest one included. Walks the files.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        let complete = self.lengths.values();
+        complete.fold(self.write.offset, |sum, length| sum.saturating_add(*length))
+    }
+
     /// What happened since the last call, oldest first; a bounded number.
     pub fn take_warnings(&mut self) -> Vec<Warning> {
         self.warnings.take(&self.files.name)

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::Process;
-use crate::{BOUND, Conn, Reply, eventually, http};
+use crate::{BOUND, Conn, Reply, Scrape, eventually, http};
 
 /// How an nsqd is to be started. Flags are given as they stand on the command line.
 pub struct Launch {
@@ -208,6 +208,45 @@ impl Daemon {
     #[track_caller]
     pub fn channel(&self, topic: &str, channel: &str) -> Value {
         find(&self.topic(topic)["channels"], "channel_name", channel)
+    }
+
+    /// `/metrics` as it is now.
+    #[track_caller]
+    pub fn metrics(&self) -> Scrape {
+        let reply = self.get("/metrics");
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        Scrape::of(reply.text())
+    }
+
+    /// Waits until this sample of `/metrics` has this value.
+    #[track_caller]
+    pub fn expect_metric(&self, sample: &str, value: f64) {
+        let mut last = None;
+        eventually(BOUND, || {
+            last = self.metrics().get(sample);
+            last == Some(value)
+        });
+    }
+
+    /// Where the ops listener is, as the log says.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    #[track_caller]
+    pub fn ops(&self) -> SocketAddr {
+        let log = self.log();
+        let address = log.lines().find_map(|line| line.split_once("OPS: listening on "));
+        let (_, address) = address.unwrap_or_else(|| panic!("no ops listener in {log}"));
+        address
+            .parse()
+            .unwrap_or_else(|_| panic!("no address: {address}"))
+    }
+
+    /// Answer of the ops listener to a request.
+    #[track_caller]
+    pub fn ask_ops(&self, method: &str, target: &str) -> Reply {
+        http::request(self.ops(), method, target, b"")
     }
 
     /// Waits until `/stats` shows these numbers of a topic.

@@ -18,6 +18,7 @@ mod http;
 mod layers;
 mod lookupd;
 mod process;
+mod scrape;
 pub mod tls;
 mod wait;
 
@@ -27,6 +28,7 @@ pub use http::{Reply, request_tls};
 pub use layers::Compression;
 pub use lookupd::{Answer, FakeLookupd, Seen};
 pub use process::{Ended, run_to_end};
+pub use scrape::Scrape;
 pub use wait::{BOUND, Stopwatch, eventually};
 
 use std::path::PathBuf;

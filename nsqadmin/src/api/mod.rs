@@ -16,7 +16,7 @@ use crate::upstream::Answer;
 pub(crate) fn info() -> Result<Reply, Failure> {
     Reply::json(&lookupd::Info {
         version: build_info::VERSION.to_owned(),
-        extensions: Vec::new(),
+        extensions: vec!["metrics".to_owned()],
         release: Some(build_info::RELEASE.to_owned()),
     })
 }

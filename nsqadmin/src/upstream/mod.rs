@@ -16,6 +16,7 @@ use nsq_service::http::encode_component;
 pub(crate) use reason::plain_reason;
 use tokio::sync::Mutex;
 
+use crate::metrics::Metrics;
 use crate::model::{self, Snapshot};
 use crate::options::Sources;
 
@@ -41,6 +42,7 @@ pub(crate) struct Upstream {
     sources: Sources,
     client: Client,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     latest: Mutex<Option<(Duration, Arc<Snapshot>)>>,
 }
 
@@ -50,6 +52,7 @@ impl Upstream {
         connect_timeout: Duration,
         request_timeout: Duration,
         clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let client = Client {
             connect_timeout,
@@ -61,6 +64,7 @@ impl Upstream {
             sources,
             client,
             clock,
+            metrics,
             latest: Mutex::new(None),
         }
     }
@@ -109,7 +113,10 @@ impl Upstream {
         path: String,
     ) -> Answer<T> {
         tracing::info!("CI: querying {kind} http://{address}{path}");
+        let began = self.clock.monotonic();
         let result = self.client.get(&address, &path).await;
+        let took = self.clock.monotonic().saturating_sub(began);
+        self.metrics.asked(kind, &address, result.as_ref().err(), took);
         if let Err(error) = &result {
             tracing::warn!("CI: {error}");
         }

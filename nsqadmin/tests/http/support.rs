@@ -140,6 +140,7 @@ impl Cluster {
         }
         let addresses = |fakes: &[Fake; 2]| fakes.iter().map(|fake| fake.address.clone()).collect();
         let options = Options {
+            ops_address: String::new(),
             http_address: "127.0.0.1:0".to_owned(),
             base_path: base.to_owned(),
             sources: if by_lookupd {

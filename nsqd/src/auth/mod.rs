@@ -4,9 +4,11 @@ mod grants;
 
 pub use grants::{Grants, Request};
 
+use crate::counters::{AuthResult, Counters};
 use nsq_http_api::client::{Client, Target};
 use nsq_service::http::Method;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Largest answer.
@@ -54,12 +56,19 @@ pub struct AuthServers {
     client: Client,
     /// Where the next query starts, so that they share the work.
     next: AtomicUsize,
+    counters: Arc<Counters>,
 }
 
 impl AuthServers {
     /// Servers at these addresses: `host:port`, or whole URLs. `start` is where the first query starts.
     #[must_use]
-    pub fn new(addresses: Vec<String>, by: AskBy, client: Client, start: usize) -> Self {
+    pub fn new(
+        addresses: Vec<String>,
+        by: AskBy,
+        client: Client,
+        start: usize,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             addresses,
             by,
@@ -68,12 +77,24 @@ impl AuthServers {
                 ..client
             },
             next: AtomicUsize::new(start),
+            counters,
         }
     }
 
     /// Asks one server after the other until one gives a valid answer; none if all failed. Why each failed is logged, without
     /// the secret.
     pub async fn ask(&self, applicant: &Applicant) -> Option<Grants> {
+        let grants = self.ask_all(applicant).await;
+        let result = match &grants {
+            Some(grants) if grants.is_empty() => AuthResult::Denied,
+            Some(_) => AuthResult::Ok,
+            None => AuthResult::Error,
+        };
+        self.counters.auth.add(result as usize);
+        grants
+    }
+
+    async fn ask_all(&self, applicant: &Applicant) -> Option<Grants> {
         let count = self.addresses.len();
         let start = self.next.fetch_add(1, Relaxed) % count.max(1);
         for address in self.addresses.iter().cycle().skip(start).take(count) {

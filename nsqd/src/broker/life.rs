@@ -12,6 +12,7 @@ use crate::message_id::{IdFactory, tick_of};
 use crate::metadata::{self, Metadata, TopicEntry};
 use crate::options::Options;
 use crate::queue::{Backlog, MessageQueue};
+use crate::series::{OwnSeries, SeriesBook};
 use crate::timers::Timer;
 use crate::topic::Topic;
 use nsq_protocol::message::HEADER_BYTES;
@@ -45,6 +46,7 @@ impl Broker {
         tasks: Tasks,
     ) -> Result<Arc<Self>, String> {
         let health = Arc::new(Health::default());
+        let metrics_max_channels = options.metrics_max_channels;
         let timeout = u64::try_from(options.sync_timeout.as_nanos()).unwrap_or(u64::MAX);
         let rules = SyncRules {
             every: options.sync_every.max(1),
@@ -62,6 +64,7 @@ impl Broker {
             draining: AtomicBool::new(false),
             refused: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            series: SeriesBook::new(metrics_max_channels),
             disk,
             topics: RwLock::default(),
             changes: watch::Sender::new(0),
@@ -159,6 +162,7 @@ impl Broker {
             &self.options.data_path,
             name.to_owned(),
             options,
+            self.engine.counters.disk.clone(),
         )?;
         Ok(MessageQueue::new(memory, Some(files)))
     }
@@ -169,12 +173,15 @@ impl Broker {
 
     pub(super) fn make_topic(&self, name: &TopicName) -> io::Result<Arc<Topic>> {
         let queue = self.queue(name.as_str(), name.is_ephemeral())?;
+        let lasting = !name.is_ephemeral();
+        let series = lasting.then(|| self.series.topics.take()).flatten();
         let ids = IdFactory::new(self.options.node_id, self.first_tick);
         Ok(Topic::new(
             name.clone(),
             self.number(),
             queue,
             ids,
+            OwnSeries::new(series),
             self.engine.clone(),
         ))
     }
@@ -184,12 +191,15 @@ impl Broker {
         let ephemeral = name.is_ephemeral();
         let queue = self.queue(&format!("{}:{name}", topic.name()), ephemeral)?;
         let timers = self.engine.timers.clone();
+        let lasting = !ephemeral && !topic.is_ephemeral();
+        let series = lasting.then(|| self.series.channels.take()).flatten();
         Ok(Channel::new(
             topic.name().clone(),
             name.clone(),
             self.number(),
             queue,
             Latencies::new(self.options.latency_window(), timers.now()),
+            OwnSeries::new(series),
             timers,
         ))
     }

@@ -11,11 +11,14 @@ pub use subscribe::{CannotSubscribe, Subscription};
 use crate::block::BatchBuilder;
 use crate::channel::{Channel, ChannelSnapshot};
 use crate::client::Client;
-use crate::effects::Effects;
+use crate::counters::PublishError;
+use crate::effects::{Effects, QueueOwner};
 use crate::engine::Engine;
 use crate::health::Health;
 use crate::message_id::WaitTicks;
 use crate::options::Options;
+use crate::queue::Backlog;
+use crate::series::SeriesBook;
 use crate::topic::{NotNow, Topic, TopicSnapshot};
 use nsq_protocol::{ChannelName, TopicName};
 use nsq_storage::{Disk, os_text};
@@ -60,6 +63,16 @@ impl Refused {
     }
 }
 
+impl From<&Refused> for PublishError {
+    fn from(refused: &Refused) -> Self {
+        match refused {
+            Refused::Exiting => Self::Exiting,
+            Refused::Draining => Self::Draining,
+            Refused::Storage(_) => Self::Disk,
+        }
+    }
+}
+
 impl From<io::Error> for Refused {
     fn from(error: io::Error) -> Self {
         Self::Storage(os_text(&error))
@@ -90,6 +103,8 @@ pub struct Broker {
     pub refused: AtomicU64,
     /// Messages that other nodes handed over.
     pub received: AtomicU64,
+    /// Who has metrics of its own.
+    pub series: SeriesBook,
     disk: Arc<dyn Disk>,
     topics: RwLock<FxHashMap<TopicName, Arc<Topic>>>,
     first_tick: u64,
@@ -254,7 +269,9 @@ impl Broker {
     async fn delete_this_channel(&self, topic: &Arc<Topic>, channel: &Arc<Channel>) -> io::Result<()> {
         tracing::info!("TOPIC({}): deleting channel {}", topic.name(), channel.name());
         let deleted = channel.delete(&self.engine.workers).await;
-        let left = topic.remove_channel(channel);
+        let left = self
+            .series
+            .channel_goes(topic, channel, || topic.remove_channel(channel));
         self.note_change(channel.is_ephemeral() || topic.is_ephemeral());
         if left == Some(0) && topic.is_ephemeral() {
             self.delete_topic(topic).await?;
@@ -273,10 +290,12 @@ impl Broker {
         let mut outcome = Ok(());
         for channel in topic.channels() {
             outcome = outcome.and(channel.delete(&self.engine.workers).await);
-            topic.remove_channel(&channel);
+            self.series
+                .channel_goes(topic, &channel, || topic.remove_channel(&channel));
         }
         outcome = outcome.and(topic.delete_queue(&self.engine.workers).await);
-        self.topics.write().remove(topic.name());
+        self.series
+            .topic_goes(topic, || self.topics.write().remove(topic.name()));
         self.note_change(topic.is_ephemeral());
         outcome
     }
@@ -301,6 +320,27 @@ impl Broker {
         channel.set_paused(paused, &mut effects);
         self.engine.settle(&mut effects).await?;
         self.save_metadata().await
+    }
+
+    /// Bytes of the data files of all queues. Walks all of them.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        let of = |backlog: Option<&Arc<Backlog>>| backlog.map_or(0, |backlog| backlog.stored_bytes());
+        let topics = self.topics();
+        let of_channels =
+            |topic: &Arc<Topic>| -> u64 { topic.channels().iter().map(|c| of(c.backlog())).sum() };
+        topics
+            .iter()
+            .map(|topic| of(topic.backlog()).saturating_add(of_channels(topic)))
+            .sum()
+    }
+
+    /// Bytes that are free on the file system of the data path.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn free_space(&self) -> io::Result<u64> {
+        self.disk.free_space(&self.options.data_path)
     }
 
     /// A picture of every topic that `wanted` selects, in name order, with its channels in name order.

@@ -191,9 +191,10 @@ impl World {
         let consumer = &mut self.consumers[usize::from(who)];
         let Some(id) = consumer.held.pop() else { return };
         let body = body_of(&consumer.client, id);
-        assert!(consumer.client.in_flight.lock().finish(id).is_some());
+        let finished = consumer.client.in_flight.lock().finish(id).unwrap();
+        consumer.subscription.channel.finish_returned(&mut [finished]);
         consumer.subscription.gauges.in_flight.fetch_sub(1, Relaxed);
-        consumer.subscription.gauges.inside.fetch_sub(1, Relaxed);
+        consumer.subscription.gauges.inside.left(1, finished.bytes);
         assert!(self.alive.remove(&body));
     }
 
@@ -267,7 +268,13 @@ impl World {
             let channel = &channels[0];
             let inside = topic.inside + channel.inside;
             let parts = topic.depth + channel.depth + channel.in_flight + channel.deferred;
-            if (inside, parts) == (expected, expected) {
+            let bytes = topic.bytes + channel.bytes;
+            if (inside, parts, bytes) == (expected, expected, 8 * expected) {
+                // What is gone has no age, once consumers have seen that it was emptied away.
+                let seen = |c: &Consumer| c.client.in_flight.lock().is_empty();
+                if expected == 0 && self.consumers.iter().all(seen) {
+                    assert_eq!((topic.oldest, channel.oldest), (None, None));
+                }
                 return;
             }
             look_again(round).await;

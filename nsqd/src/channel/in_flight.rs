@@ -7,9 +7,8 @@
 
 use crate::block::{Block, QueuedMessage, Run};
 use crate::latency::Finished;
-use rustc_hash::FxHashMap;
 use slab::Slab;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +22,7 @@ struct Slot {
     /// Deliveries since the block was built, this one included.
     attempts: u16,
     answered: bool,
+    returned: bool,
 }
 
 /// A block of which some messages are in the ring: one reference for all of them.
@@ -37,6 +37,7 @@ struct Aside {
     block: Arc<Block>,
     index: u32,
     attempts: u16,
+    returned: bool,
     delivered_at: u64,
     deadline: u64,
 }
@@ -46,7 +47,7 @@ struct Aside {
 pub struct InFlight {
     ring: VecDeque<Slot>,
     held: Slab<Held>,
-    aside: FxHashMap<u64, Aside>,
+    aside: BTreeMap<u64, Aside>,
     deadlines: BTreeSet<(u64, u64)>,
     /// Unanswered slots of the ring.
     live: usize,
@@ -79,8 +80,9 @@ impl InFlight {
     }
 
     /// Puts the messages of a run in flight and shows each, with this delivery counted, to `each`.
-    /// A second copy of a message that is in flight here already is not taken: the first stands for both.
-    pub fn deliver(&mut self, run: &Run, now: u64, mut each: impl FnMut(QueuedMessage<'_>)) {
+    /// A second copy of a message that is in flight here already is not taken but returned: the first stands for both.
+    pub fn deliver(&mut self, run: &Run, now: u64, mut each: impl FnMut(QueuedMessage<'_>)) -> Vec<Run> {
+        let mut copies = Vec::new();
         let held = self.held.insert(Held {
             block: run.block().clone(),
             outstanding: 1,
@@ -88,15 +90,20 @@ impl InFlight {
         for mut message in run.messages() {
             message.added = message.added.wrapping_add(1);
             message.head.attempts = message.head.attempts.wrapping_add(1);
-            if self.enter(held, run.block(), &message, now) {
+            if self.enter(held, run, &message, now) {
                 each(message);
+            } else {
+                let copy = Run::single(run.block().clone(), message.index, 0);
+                copies.push(if run.is_returned() { copy.returned() } else { copy });
             }
         }
         self.release(held);
+        copies
     }
 
-    fn enter(&mut self, held: usize, block: &Arc<Block>, message: &QueuedMessage<'_>, now: u64) -> bool {
+    fn enter(&mut self, held: usize, run: &Run, message: &QueuedMessage<'_>, now: u64) -> bool {
         let (id, index, attempts) = (message.head.id, message.index, message.added);
+        let returned = run.is_returned();
         if self.ring.back().is_none_or(|last| last.id < id) && !self.aside.contains_key(&id) {
             self.ring.push_back(Slot {
                 id,
@@ -105,6 +112,7 @@ impl InFlight {
                 index,
                 attempts,
                 answered: false,
+                returned,
             });
             self.held[held].outstanding += 1;
             self.live += 1;
@@ -117,9 +125,10 @@ impl InFlight {
         self.set_aside(
             id,
             Aside {
-                block: block.clone(),
+                block: run.block().clone(),
                 index,
                 attempts,
+                returned,
                 delivered_at: now,
                 deadline,
             },
@@ -147,16 +156,16 @@ impl InFlight {
     pub fn finish(&mut self, id: u64) -> Option<Finished> {
         let Some(at) = self.find(id) else {
             let entry = self.remove_aside(id)?;
-            return Some(Finished {
-                timestamp: entry.block.head(entry.index).timestamp,
-                delivered_at: entry.delivered_at,
-            });
+            return Some(Finished::new(
+                &entry.block,
+                entry.index,
+                entry.delivered_at,
+                entry.returned,
+            ));
         };
         let slot = self.ring[at];
-        let finished = Finished {
-            timestamp: self.held[slot.held].block.head(slot.index).timestamp,
-            delivered_at: slot.delivered_at,
-        };
+        let block = &self.held[slot.held].block;
+        let finished = Finished::new(block, slot.index, slot.delivered_at, slot.returned);
         self.answer(at);
         self.release(slot.held);
         Some(finished)
@@ -184,6 +193,17 @@ impl InFlight {
             .min(entry.delivered_at.saturating_add(longest));
         self.set_aside(id, entry);
         true
+    }
+
+    /// When the oldest message was published whose time its channel does not keep apart, in Unix ns. Ids rise with time: the first
+    /// of either kind is the oldest.
+    #[must_use]
+    pub fn oldest(&self) -> Option<i64> {
+        let ring = self.ring.iter().find(|slot| !slot.answered && !slot.returned);
+        let ring = ring.map(|slot| self.held[slot.held].block.head(slot.index));
+        let aside = self.aside.values().find(|entry| !entry.returned);
+        let aside = aside.map(|entry| entry.block.head(entry.index));
+        ring.into_iter().chain(aside).map(|head| head.timestamp).min()
     }
 
     /// When the next message is due, in ns.
@@ -219,9 +239,9 @@ impl InFlight {
             all.push((entry.deadline, entry.into_run()));
         }
         all.extend(
-            self.aside
-                .drain()
-                .map(|(_, entry)| (entry.deadline, entry.into_run())),
+            std::mem::take(&mut self.aside)
+                .into_values()
+                .map(|entry| (entry.deadline, entry.into_run())),
         );
         self.deadlines.clear();
         all
@@ -251,6 +271,7 @@ impl InFlight {
             held,
             index,
             attempts,
+            returned,
             ..
         } = self.ring[at];
         self.answer(at);
@@ -260,6 +281,7 @@ impl InFlight {
             block,
             index,
             attempts,
+            returned,
             delivered_at,
             deadline: delivered_at.saturating_add(self.timeout),
         }
@@ -296,7 +318,8 @@ impl InFlight {
 
 impl Aside {
     fn into_run(self) -> Run {
-        Run::single(self.block, self.index, self.attempts).unpinned()
+        let run = Run::single(self.block, self.index, self.attempts).unpinned();
+        if self.returned { run.returned() } else { run }
     }
 }
 

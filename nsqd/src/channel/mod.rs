@@ -3,10 +3,13 @@
 //! Passive: no task. Each method locks, takes a step of [`state::ChannelState`], unlocks and leaves the rest in [`Effects`].
 //! Lock order: topic, channel, in-flight table of a consumer, timer wheel.
 
+mod counts;
 pub mod in_flight;
 mod moving;
+pub mod returned;
 pub mod state;
 
+pub use counts::{ChannelCounters, ChannelCounts, Gauges};
 pub use moving::Held;
 
 use crate::block::Run;
@@ -14,9 +17,11 @@ use crate::client::Client;
 use crate::deferrals::split;
 use crate::disk_workers::DiskWorkers;
 use crate::effects::{Effects, QueueOwner, Spill};
-use crate::latency::Latencies;
+use crate::latency::{Finished, Latencies};
 use crate::queue::backlog::LockedBacklog;
+use crate::queue::inside::Correction;
 use crate::queue::{Backlog, MessageQueue};
+use crate::series::OwnSeries;
 use crate::timers::{Holder, Timer, Timers};
 use nsq_protocol::{ChannelName, TopicName};
 use parking_lot::Mutex;
@@ -25,35 +30,6 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
-
-/// Counts of one epoch of a channel, which lasts until it is emptied. Whoever holds a message holds the gauges of its
-/// epoch, so that a late answer to a message that was emptied away changes nothing that counts.
-#[derive(Debug, Default)]
-pub struct Gauges {
-    /// Counts the times the channel was emptied.
-    pub epoch: u64,
-    /// Messages delivered and not answered.
-    pub in_flight: AtomicI64,
-    /// Messages that wait for their time.
-    pub deferred: AtomicI64,
-    /// Messages in any state. Changes when one enters or leaves the channel and at no other time.
-    pub inside: AtomicI64,
-}
-
-/// Counts since the start of the process or the creation of the channel.
-#[derive(Debug, Default)]
-pub struct ChannelCounters {
-    /// Hand-overs from the topic, deferred ones included.
-    pub messages: AtomicU64,
-    /// `FIN`s that succeeded.
-    pub finished: AtomicU64,
-    /// `REQ`s that succeeded.
-    pub requeued: AtomicU64,
-    /// Messages whose consumer did not answer in time.
-    pub timed_out: AtomicU64,
-    /// Deliveries of messages that did not come from the files.
-    pub from_memory: AtomicU64,
-}
 
 /// Why a consumer cannot subscribe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +72,8 @@ pub struct Channel {
     pub counters: ChannelCounters,
     /// How long its messages take.
     pub latencies: Latencies,
+    /// Whether it has metrics of its own.
+    pub series: OwnSeries,
     timers: Arc<Timers>,
     this: Weak<Self>,
 }
@@ -109,6 +87,7 @@ impl Channel {
         incarnation: u64,
         queue: MessageQueue,
         latencies: Latencies,
+        series: OwnSeries,
         timers: Arc<Timers>,
     ) -> Arc<Self> {
         let backlog = queue.backlog().cloned();
@@ -121,6 +100,7 @@ impl Channel {
             epoch: AtomicU64::new(0),
             counters: ChannelCounters::default(),
             latencies,
+            series,
             timers,
             this: this.clone(),
         })
@@ -170,7 +150,7 @@ impl Channel {
             return;
         }
         self.counters.messages.fetch_add(count as u64, Relaxed);
-        state.gauges.inside.fetch_add(signed(count), Relaxed);
+        state.gauges.inside.enter(&run);
         if run.delay() > 0 {
             state.gauges.deferred.fetch_add(signed(count), Relaxed);
             let delay = run.delay();
@@ -184,10 +164,16 @@ impl Channel {
         let Some(overflow) = state.enqueue(run, effects) else {
             return;
         };
+        if overflow.is_returned() {
+            state.forget_returned(&overflow);
+        }
         match self.owner() {
             Some(owner) if self.backlog.is_some() => effects.spills.push(Spill { owner, run: overflow }),
             // An ephemeral queue that is full drops, silently as the reference does.
-            _ => drop(state.gauges.inside.fetch_sub(signed(overflow.len()), Relaxed)),
+            _ => {
+                state.gauges.inside.leave(&overflow);
+                self.counters.overflowed.fetch_add(overflow.len() as u64, Relaxed);
+            }
         }
     }
 
@@ -236,6 +222,7 @@ impl Channel {
                 let Some(id) = run.messages().next().map(|m| m.head.id) else {
                     continue;
                 };
+                let run = state.mark_returned(run);
                 let timer = Timer::Orphan(this.clone(), gauges.epoch, id, run);
                 let key = self.timers.insert(deadline, timer, effects);
                 state.orphans.insert(id, key);
@@ -346,17 +333,41 @@ impl Channel {
         }
         for run in runs {
             state.gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
+            let run = state.mark_returned(run);
             self.enqueue(&mut state, run, effects);
         }
     }
 
     /// Holds a message that was in flight back for `delay` ns, unless it was emptied away.
     pub fn put_back_later(&self, gauges: &Gauges, run: Run, delay: u64, effects: &mut Effects) {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         if state.gauges.epoch == gauges.epoch && !state.exiting {
             state.gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
             state.gauges.deferred.fetch_add(signed(run.len()), Relaxed);
+            let run = state.mark_returned(run);
             self.defer(&state, delay, run, effects);
+        }
+    }
+
+    /// Notes that messages which came back before were finished now, and from when on each of them counts.
+    pub fn finish_returned(&self, finished: &mut [Finished]) {
+        let mut state = self.state.lock();
+        for message in finished.iter_mut().filter(|message| message.returned) {
+            if let Some(time) = state.returned.remove(message.id) {
+                message.reference = time;
+            }
+        }
+    }
+
+    /// Takes messages that were taken and not sent out of the channel for good.
+    pub fn drop_taken(&self, gauges: &Gauges, runs: &[Run]) {
+        let mut state = self.state.lock();
+        for run in runs {
+            gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
+            gauges.inside.leave(run);
+            if run.is_returned() {
+                state.forget_returned(run);
+            }
         }
     }
 
@@ -497,11 +508,10 @@ impl Channel {
             backend_depth: state.queue.backend_depth().saturating_sub(early),
             in_flight: count(&state.gauges.in_flight),
             deferred: count(&state.gauges.deferred) + early,
-            inside: count(&state.gauges.inside),
-            messages: self.counters.messages.load(Relaxed),
-            from_memory: self.counters.from_memory.load(Relaxed),
-            requeued: self.counters.requeued.load(Relaxed),
-            timed_out: self.counters.timed_out.load(Relaxed),
+            inside: state.gauges.inside.messages(),
+            bytes: state.gauges.inside.bytes(),
+            oldest: state.oldest(),
+            counts: self.counters.read(),
             consumers: state.consumers.clone(),
             paused: state.paused,
         }
@@ -529,14 +539,12 @@ pub struct ChannelSnapshot {
     pub deferred: u64,
     /// In any state.
     pub inside: u64,
-    /// Hand-overs from the topic.
-    pub messages: u64,
-    /// Deliveries of messages that were not in the files.
-    pub from_memory: u64,
-    /// `REQ`s.
-    pub requeued: u64,
-    /// Time-outs.
-    pub timed_out: u64,
+    /// Bytes of the bodies of those.
+    pub bytes: u64,
+    /// From when on the oldest message counts that is not deferred by its publisher, in Unix ns.
+    pub oldest: Option<i64>,
+    /// What happened so far.
+    pub counts: ChannelCounts,
     /// Its consumers.
     pub consumers: Vec<Arc<Client>>,
     /// Whether deliveries are stopped.
@@ -556,7 +564,10 @@ impl Holder for Channel {
         let mut state = self.state.lock();
         if state.gauges.epoch == epoch && !state.exiting {
             state.gauges.deferred.fetch_sub(signed(run.len()), Relaxed);
-            self.enqueue(&mut state, run, effects);
+            let now = self.timers.unix_now();
+            run.messages()
+                .for_each(|message| state.returned.insert(message.head.id, now));
+            self.enqueue(&mut state, run.returned(), effects);
         }
     }
 
@@ -594,8 +605,12 @@ impl QueueOwner for Channel {
 
     fn spill_failed(&self, run: &Run) -> bool {
         let state = self.state.lock();
-        state.gauges.inside.fetch_sub(signed(run.len()), Relaxed);
+        state.gauges.inside.leave(run);
         !state.exiting
+    }
+
+    fn corrected(&self, by: Correction) {
+        self.state.lock().gauges.inside.correct(by);
     }
 }
 

@@ -70,9 +70,12 @@ impl Channel {
             }
             for message in held.runs.iter().flat_map(|(_, run)| run.messages()) {
                 state.book.remove(message.head.id);
+                state.returned.remove(message.head.id);
             }
             state.queue.let_go(held.taken);
-            state.gauges.inside.fetch_sub(signed(held.taken.count()), Relaxed);
+            held.runs
+                .iter()
+                .for_each(|(_, run)| state.gauges.inside.leave(run));
         }
         let Some(owner) = self.owner().filter(|_| held.taken.disk > 0) else {
             return Ok(());
@@ -116,10 +119,13 @@ impl Channel {
     }
 
     /// Another nsqd has these deferred messages.
-    pub fn let_deferred_go(&self, count: usize) {
-        let state = self.state.lock();
-        state.gauges.deferred.fetch_sub(signed(count), Relaxed);
-        state.gauges.inside.fetch_sub(signed(count), Relaxed);
+    pub fn let_deferred_go(&self, runs: impl IntoIterator<Item = Run>) {
+        let mut state = self.state.lock();
+        for run in runs {
+            state.gauges.deferred.fetch_sub(signed(run.len()), Relaxed);
+            state.gauges.inside.leave(&run);
+            state.forget_returned(&run);
+        }
     }
 
     /// Nobody took these deferred messages: they wait for their time again.
@@ -157,10 +163,10 @@ impl Channel {
             }
             // Before the messages: nobody may read one from the files and not find its due time.
             due.iter().for_each(|(id, due)| state.book.insert(*id, *due));
-            state.gauges.inside.fetch_add(signed(count), Relaxed);
+            state.gauges.inside.enter(&parcel.run);
             state.gauges.clone()
         };
-        let run = parcel.run;
+        let run = parcel.run.clone();
         let stored = workers.with_files(&owner, move |files| {
             files.append(&run).and_then(|()| files.sync())
         });
@@ -170,7 +176,7 @@ impl Channel {
             for (id, _) in &due {
                 state.book.remove(*id);
             }
-            gauges.inside.fetch_sub(signed(count), Relaxed);
+            gauges.inside.leave(&parcel.run);
             return stored;
         }
         self.counters.messages.fetch_add(count as u64, Relaxed);

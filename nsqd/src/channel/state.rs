@@ -1,10 +1,12 @@
 //! What a channel's lock guards. Every method is a short step that returns what is left to do; no clock, no file, no task.
 
 use super::Gauges;
+use super::returned::Returned;
 use crate::block::Run;
 use crate::client::Client;
 use crate::deferrals::Book;
 use crate::effects::Effects;
+use crate::queue::inside::Inside;
 use crate::queue::{MessageQueue, Taken};
 use crate::wheel::Key;
 use rustc_hash::FxHashMap;
@@ -25,6 +27,8 @@ pub struct ChannelState {
     pub(super) queue: MessageQueue,
     /// Messages in the files that are not due.
     pub(super) book: Book,
+    /// Messages that came back, and released deferred ones.
+    pub(super) returned: Returned,
     pub(super) consumers: Vec<Arc<Client>>,
     waiting: VecDeque<Arc<Client>>,
     pub(super) paused: bool,
@@ -36,13 +40,14 @@ pub struct ChannelState {
 
 impl ChannelState {
     pub(super) fn new(queue: MessageQueue) -> Self {
-        let gauges = Arc::new(Gauges::default());
-        gauges
-            .inside
-            .store(i64::try_from(queue.depth()).unwrap_or(i64::MAX), Relaxed);
+        let gauges = Arc::new(Gauges {
+            inside: Inside::new(queue.depth(), queue.backend_bytes()),
+            ..Gauges::default()
+        });
         Self {
             queue,
             book: Book::default(),
+            returned: Returned::default(),
             consumers: Vec::new(),
             waiting: VecDeque::new(),
             paused: false,
@@ -50,6 +55,32 @@ impl ChannelState {
             gauges,
             orphans: FxHashMap::default(),
         }
+    }
+
+    /// From now on the times of these messages, which came back from a consumer, are kept apart.
+    pub(super) fn mark_returned(&mut self, run: Run) -> Run {
+        for message in run.messages() {
+            self.returned.insert(message.head.id, message.head.timestamp);
+        }
+        run.returned()
+    }
+
+    /// These messages are on their way out of the channel, or into its files.
+    pub(super) fn forget_returned(&mut self, run: &Run) {
+        for message in run.messages() {
+            self.returned.remove(message.head.id);
+        }
+    }
+
+    /// From when on the oldest message counts, in Unix ns: one that stands at a front, is in flight or came back. Deferred
+    /// publishes that are not due do not count.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        let in_flight = self
+            .consumers
+            .iter()
+            .filter_map(|client| client.in_flight.lock().oldest());
+        let ready = self.queue.oldest(|id| self.book.due(id).is_none());
+        in_flight.chain(ready).chain(self.returned.oldest()).min()
     }
 
     /// Puts a run at the end of the queue and wakes who waits. Returns what did not fit into memory.
@@ -142,6 +173,7 @@ impl ChannelState {
     pub(super) fn clear(&mut self) {
         self.queue.clear();
         self.book.clear();
+        self.returned.clear();
         self.orphans.clear();
         self.gauges = Arc::new(Gauges {
             epoch: self.gauges.epoch + 1,

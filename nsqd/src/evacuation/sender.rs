@@ -210,8 +210,7 @@ impl Sender<'_> {
                 return Err(failed);
             }
             moved = true;
-            held.drain(..taken);
-            channel.let_deferred_go(count);
+            channel.let_deferred_go(held.drain(..taken).map(|(_, run)| run));
         }
         Ok(moved)
     }

@@ -71,6 +71,7 @@ impl Stuck {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::channel::ChannelCounts;
     use crate::client::{Client, Identity};
     use std::sync::Arc;
 
@@ -80,6 +81,9 @@ mod tests {
             depth,
             backend_depth: 0,
             inside: depth,
+            bytes: 0,
+            oldest: None,
+            overflowed: 0,
             message_count: 0,
             message_bytes: 0,
             paused,
@@ -95,10 +99,9 @@ mod tests {
             in_flight: 0,
             deferred: 0,
             inside: depth,
-            messages: 0,
-            from_memory: 0,
-            requeued: 0,
-            timed_out: 0,
+            bytes: 0,
+            oldest: None,
+            counts: ChannelCounts::default(),
             consumers: (0..consumers).map(consumer).collect(),
             paused,
         }

@@ -7,7 +7,7 @@
 //! | `manage` | `/topic/…`, `/channel/…` |
 //! | `stats` | `/stats` |
 //! | `config` | `/config/:opt` |
-//! | `node` | `/ping`, `/info`, `/ready`, `/livez`, `/lifecycle` |
+//! | `node` | `/ping`, `/info`, `/ready`, `/livez`, `/lifecycle`, `/metrics` |
 
 mod config;
 mod evacuate;
@@ -19,6 +19,7 @@ mod stats;
 use crate::broker::{Broker, Refused};
 use crate::lifecycle::Lifecycle;
 use crate::lookup::Lookup;
+use crate::metrics::Metrics;
 use crate::options::TlsRequired;
 use nsq_service::flags::Values;
 use nsq_service::http::{Failure, Method, Reply, Route, Router, StatusCode};
@@ -49,6 +50,8 @@ pub struct State {
     pub lookup: Arc<Lookup>,
     /// The phase of the node.
     pub lifecycle: Arc<Lifecycle>,
+    /// What `/metrics` is made of.
+    pub metrics: Metrics,
     /// Ports and times.
     pub facts: Facts,
 }
@@ -63,10 +66,13 @@ impl State {
 #[must_use]
 pub fn router(state: Arc<State>) -> Router<State> {
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
+    let measured = state.metrics.http.clone();
     Router::new(state)
+        .measured(measured)
         .route(Route::plain(get.clone(), "/ping", node::ping).logged_at_debug())
         .route(Route::v1(get.clone(), "/livez", node::livez).logged_at_debug())
         .route(Route::v1(get.clone(), "/ready", node::ready).logged_at_debug())
+        .route(Route::plain(get.clone(), "/metrics", node::metrics).logged_at_debug())
         .route(Route::v1(get.clone(), "/info", node::info))
         .route(Route::v1(get.clone(), "/lifecycle", node::lifecycle).logged_at_debug())
         .route(Route::v1(put.clone(), "/lifecycle", node::set_lifecycle).reads_body())
@@ -104,6 +110,18 @@ pub fn router(state: Arc<State>) -> Router<State> {
         .route(Route::v1(put, "/config/:opt", config::change).reads_body())
 }
 
+/// The endpoints of the ops listener (extensions spec 14.1).
+#[must_use]
+pub fn ops_router(state: Arc<State>) -> Router<State> {
+    let get = Method::GET;
+    Router::new(state)
+        .strict()
+        .route(Route::plain(get.clone(), "/ping", node::ping).logged_at_debug())
+        .route(Route::v1(get.clone(), "/livez", node::livez).logged_at_debug())
+        .route(Route::v1(get.clone(), "/ready", node::ready).logged_at_debug())
+        .route(Route::plain(get, "/metrics", node::metrics).logged_at_debug())
+}
+
 /// The endpoints of the plain listener: none when everybody must come over TLS. `https_port` is where that is.
 #[must_use]
 pub fn router_in_clear(state: Arc<State>, https_port: i32) -> Router<State> {
@@ -112,7 +130,8 @@ pub fn router_in_clear(state: Arc<State>, https_port: i32) -> Router<State> {
     }
     // The spaces are those of the reference.
     let body = format!(r#"{{"message": "TLS_REQUIRED", "https_port": {https_port}}}"#);
-    Router::new(state).closed(move || {
+    let measured = state.metrics.http.clone();
+    Router::new(state).measured(measured).closed(move || {
         Reply::content("application/json; charset=utf-8", body.clone()).status(StatusCode::FORBIDDEN)
     })
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What this nsqd can do beyond the reference.
-const EXTENSIONS: &[&str] = &["lifecycle", "evacuate", "join", "ready"];
+const EXTENSIONS: &[&str] = &["lifecycle", "evacuate", "join", "ready", "metrics", "tls-reload"];
 /// Largest body of `PUT /lifecycle`.
 const MAX_REQUEST: u64 = 64 * 1024;
 const MAX_ID: usize = 64;
@@ -33,6 +33,15 @@ pub(super) async fn ping(state: Arc<State>, _: Request) -> Answer {
 /// `GET /livez`: whether the process can answer at all.
 pub(super) async fn livez(_: Arc<State>, _: Request) -> Answer {
     Ok(Reply::text("OK"))
+}
+
+/// `GET /metrics`
+pub(super) async fn metrics(state: Arc<State>, request: Request) -> Answer {
+    let metrics = &state.metrics;
+    Ok(metrics
+        .endpoint
+        .answer(request, |page| metrics.render(page))
+        .await)
 }
 
 /// `GET /ready`: whether publishers should be sent here.

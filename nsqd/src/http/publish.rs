@@ -3,6 +3,7 @@
 use super::{State, refusal};
 use crate::block::BatchBuilder;
 use crate::broker::{Broker, Refused};
+use crate::counters::PublishError;
 use crate::effects::Effects;
 use crate::topic::Topic;
 use bytes::Bytes;
@@ -18,8 +19,31 @@ const COUNT_BYTES: i64 = 4;
 /// The least that a message takes in a batch: its size and one byte.
 const LEAST_BYTES: i64 = 5;
 
+/// `POST /pub`
+pub(super) async fn publish(state: Arc<State>, request: Request) -> Result<Reply, Failure> {
+    counted(&state, publish_one(&state, request).await)
+}
+
+/// `POST /mpub`
+pub(super) async fn publish_many(state: Arc<State>, request: Request) -> Result<Reply, Failure> {
+    counted(&state, publish_batch(&state, request).await)
+}
+
+/// Counts what was refused for what the request is; what the broker refuses is counted where it does.
+fn counted(state: &State, answer: Result<Reply, Failure>) -> Result<Reply, Failure> {
+    let why = match answer.as_ref().err().map(Failure::message) {
+        Some("MSG_TOO_BIG" | "BODY_TOO_BIG") => Some(PublishError::TooBig),
+        Some("MISSING_ARG_TOPIC" | "INVALID_TOPIC") => Some(PublishError::BadTopic),
+        _ => None,
+    };
+    if let Some(why) = why {
+        state.broker.engine.counters.publish_errors.add(why as usize);
+    }
+    answer
+}
+
 /// One message: the body.
-pub(super) async fn publish(state: Arc<State>, mut request: Request) -> Result<Reply, Failure> {
+async fn publish_one(state: &State, mut request: Request) -> Result<Reply, Failure> {
     let options = &state.broker.options;
     let body = request.body.read(bound(options.max_msg_size)).await;
     let body = body.map_err(|e| unreadable(&e, "MSG_TOO_BIG"))?;
@@ -40,7 +64,7 @@ pub(super) async fn publish(state: Arc<State>, mut request: Request) -> Result<R
 }
 
 /// Many messages: one per line, or a batch as `MPUB` has it.
-pub(super) async fn publish_many(state: Arc<State>, mut request: Request) -> Result<Reply, Failure> {
+async fn publish_batch(state: &State, mut request: Request) -> Result<Reply, Failure> {
     let options = &state.broker.options;
     let limit = bound(options.max_body_size).min(u64::from(u32::MAX));
     if request.body.content_length().is_some_and(|length| length > limit) {
@@ -103,7 +127,7 @@ impl Target {
             broker.topic(name.as_str())
         } else {
             let made = broker.get_or_create_topic(&name).await;
-            Some(made.map_err(|e| refusal(&Refused::from(e)))?)
+            Some(made.map_err(|e| refuse(broker, &Refused::from(e)))?)
         };
         Ok(Self { name, topic })
     }
@@ -111,8 +135,10 @@ impl Target {
     async fn accept(self, broker: &Broker, batch: &mut BatchBuilder, delay: u64) -> Result<Reply, Failure> {
         let Some(topic) = self.topic else {
             broker.refused.fetch_add(u64::from(batch.len()), Relaxed);
-            return Err(refusal(&Refused::Draining));
+            return Err(refuse(broker, &Refused::Draining));
         };
+        let timers = &broker.engine.timers;
+        let began = timers.now();
         let accepted = broker
             .publish(&topic, batch, delay, &mut Effects::default())
             .await;
@@ -120,10 +146,19 @@ impl Target {
             if let Refused::Storage(error) = &refused {
                 tracing::error!("TOPIC({}): publish failed - {error}", self.name);
             }
-            refusal(&refused)
+            refuse(broker, &refused)
         })?;
+        let took = timers.now().saturating_sub(began);
+        broker.engine.counters.publish_times.observe(took, 1);
         Ok(Reply::text("OK"))
     }
+}
+
+/// The answer to a publish that the broker refuses, which is counted.
+fn refuse(broker: &Broker, refused: &Refused) -> Failure {
+    let why = PublishError::from(refused);
+    broker.engine.counters.publish_errors.add(why as usize);
+    refusal(refused)
 }
 
 /// What becomes messages while it is read.

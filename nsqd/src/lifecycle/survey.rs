@@ -88,7 +88,7 @@ impl Survey {
     }
 
     fn add_channel(&mut self, topic: &TopicName, channel: &ChannelSnapshot, latest: &Latest) {
-        self.mark = self.mark.wrapping_add(channel.messages);
+        self.mark = self.mark.wrapping_add(channel.counts.messages);
         self.depth += channel.depth;
         self.in_flight += channel.in_flight;
         self.deferred += channel.deferred;
@@ -143,6 +143,7 @@ fn latest_deferred(broker: &Broker) -> Latest {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::channel::ChannelCounts;
     use crate::client::{Client, Identity};
     use BlockerReason::{Deferred, InFlight, NoChannel, NoConsumers, Paused, TopicPaused};
     use std::sync::Arc;
@@ -153,6 +154,9 @@ mod tests {
             depth,
             backend_depth: 0,
             inside: depth,
+            bytes: 0,
+            oldest: None,
+            overflowed: 0,
             message_count: 100,
             message_bytes: 0,
             paused: false,
@@ -168,10 +172,9 @@ mod tests {
             in_flight: 0,
             deferred: 0,
             inside: depth,
-            messages: 0,
-            from_memory: 0,
-            requeued: 0,
-            timed_out: 0,
+            bytes: 0,
+            oldest: None,
+            counts: ChannelCounts::default(),
             consumers: (0..consumers).map(consumer).collect(),
             paused: false,
         }

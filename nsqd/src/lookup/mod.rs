@@ -11,6 +11,7 @@ use nsq_protocol::{ChannelName, TopicName};
 use nsq_service::http::encode_component;
 use parking_lot::Mutex;
 use peer::Peer;
+pub use peer::Standing;
 use registrar::{Registration, Wanted};
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -18,6 +19,9 @@ use std::sync::{Arc, Weak};
 
 /// Most names that are taken from one answer.
 const MAX_CHANNELS: usize = 100_000;
+
+/// Most nsqlookupds whose standing is shown.
+const MAX_SHOWN: usize = 64;
 
 /// All nsqlookupds, in the order in which they were named.
 pub struct Lookup {
@@ -105,6 +109,14 @@ impl Lookup {
             wanted.insert(Registration::Topic(topic.name().clone()), topic.incarnation());
         }
         wanted
+    }
+
+    /// How it stands with each of them, at most 64.
+    #[must_use]
+    pub fn standings(&self) -> Vec<Standing> {
+        let peers = self.peers.lock();
+        let shown = peers.iter().take(MAX_SHOWN);
+        shown.map(|peer| peer.standing()).collect()
     }
 
     /// Whether every nsqlookupd is connected and has said where its HTTP API is.

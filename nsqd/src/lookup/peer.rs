@@ -5,6 +5,7 @@ use nsq_protocol::v1::{LookupInfo, MAGIC, PeerInfo};
 use nsq_service::json;
 use parking_lot::Mutex;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,6 +17,17 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// Time between signs of life.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 
+/// How it stands with one nsqlookupd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its address as configured.
+    pub address: String,
+    /// It is connected and was told what there is.
+    pub connected: bool,
+    /// Connections that failed or broke.
+    pub errors: u64,
+}
+
 /// One nsqlookupd by its address.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -23,6 +35,8 @@ pub(super) struct Peer {
     max_answer: usize,
     /// What it said of itself; `None` while there is no connection.
     info: Mutex<Option<LookupInfo>>,
+    /// Connections that failed or broke.
+    errors: AtomicU64,
     removed: watch::Sender<bool>,
 }
 
@@ -32,8 +46,23 @@ impl Peer {
             address,
             max_answer,
             info: Mutex::default(),
+            errors: AtomicU64::new(0),
             removed: watch::Sender::new(false),
         }
+    }
+
+    /// How it stands.
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            address: self.address.clone(),
+            connected: self.info.lock().is_some(),
+            errors: self.errors.load(Relaxed),
+        }
+    }
+
+    fn note_error(&self, error: &io::Error) {
+        self.errors.fetch_add(1, Relaxed);
+        tracing::error!("LOOKUPD({}): {error}", self.address);
     }
 
     /// What it said of itself, if it is connected and told an HTTP address.
@@ -87,7 +116,7 @@ impl Peer {
                 lines.push(b"PING\n".to_vec());
             }
             if let Err(e) = open.tell(&lines, self.max_answer).await {
-                tracing::error!("LOOKUPD({}): {e}", self.address);
+                self.note_error(&e);
                 link = None;
                 *self.info.lock() = None;
             }
@@ -124,7 +153,7 @@ impl Peer {
                 Some(link)
             }
             Err(e) => {
-                tracing::error!("LOOKUPD({}): {e}", self.address);
+                self.note_error(&e);
                 None
             }
         }

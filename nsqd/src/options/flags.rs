@@ -179,6 +179,17 @@ pub const FLAGS: &[Flag] = &[
         "nsq.%s",
         "prefix used for keys sent to statsd (%s for host replacement)",
     ),
+    Flag::string(
+        "ops-address",
+        "",
+        "<addr>:<port> or a path to listen on for probes and scrapers: /ping, /livez, /ready and /metrics, never with TLS \
+         (default none)",
+    ),
+    Flag::int(
+        "metrics-max-channels",
+        "600",
+        "topics, and channels, that have metrics of their own; further ones share those labeled * (0 for no bound)",
+    ),
     Flag::int("statsd-udp-packet-size", "508", "the size in bytes of statsd UDP packets"),
     Flag::bool(
         "statsd-exclude-ephemeral",

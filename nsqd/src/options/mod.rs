@@ -63,6 +63,10 @@ pub struct Options {
     pub latency_percentiles: Vec<f64>,
     /// Time over which they are kept.
     pub latency_window: Duration,
+    /// Where probes and scrapers are answered without TLS; empty for nowhere.
+    pub ops_address: String,
+    /// Topics, and channels, that have metrics of their own; 0 is no bound.
+    pub metrics_max_channels: usize,
     /// The statsd server, if there is one.
     pub statsd: Option<statsd::Settings>,
     /// Announced to nsqlookupd.
@@ -165,6 +169,8 @@ impl Default for Options {
             max_msg_size: 1024 * 1024,
             max_req_timeout: Duration::from_secs(3600),
             max_defer_timeout: Duration::from_secs(3600),
+            ops_address: String::new(),
+            metrics_max_channels: 600,
             max_body_size: 5 * 1024 * 1024,
             max_heartbeat_interval: Duration::from_secs(60),
             max_rdy_count: 2500,
@@ -267,6 +273,8 @@ impl TryFrom<&Values> for Options {
             max_msg_size: at_least("max-msg-size", 1)?,
             max_req_timeout: values.duration("max-req-timeout"),
             max_defer_timeout: max_defer_timeout(values)?,
+            ops_address: values.string("ops-address").to_owned(),
+            metrics_max_channels: usize::try_from(at_least("metrics-max-channels", 0)?).unwrap_or(usize::MAX),
             max_body_size: at_least("max-body-size", 9)?,
             max_heartbeat_interval: values.duration("max-heartbeat-interval"),
             max_rdy_count: at_least("max-rdy-count", 1)?,

@@ -3,7 +3,9 @@
 //! The file lock ([`Backlog::lock`]) is taken with no other lock held, and an owner's lock may be taken under it: so what
 //! happens to files and what happens to the owner's read-ahead are one step.
 
+use super::inside::Correction;
 use crate::block::{BatchBuilder, Block, Head, Run};
+use crate::counters::{DiskCounters, DiskOperation};
 use nsq_protocol::message::{HEADER_BYTES, Message};
 use nsq_storage::{Disk, DiskQueue, QueueOptions, Severity, Warning};
 use parking_lot::{Mutex, MutexGuard};
@@ -35,6 +37,11 @@ pub struct Backlog {
     pub(crate) sync_requested: AtomicBool,
     /// Whether a timer for the next sync runs.
     pub(crate) sync_armed: AtomicBool,
+    counters: Arc<DiskCounters>,
+    /// The first message, as long as nobody has read any.
+    first: Mutex<Option<Head>>,
+    /// Bytes of the data files as they were last looked at.
+    stored: AtomicU64,
     /// Whether the last write took long: then connections leave writing to the workers.
     pub(crate) slow: AtomicBool,
 }
@@ -64,9 +71,11 @@ impl Backlog {
         dir: &Path,
         name: String,
         options: QueueOptions,
+        counters: Arc<DiskCounters>,
     ) -> io::Result<Arc<Self>> {
-        let (queue, warnings) = DiskQueue::open(disk, dir, &name, options)?;
+        let (mut queue, warnings) = DiskQueue::open(disk, dir, &name, options)?;
         log(&warnings);
+        let first = first_of(&mut queue);
         let needs_sync = queue.needs_sync();
         let worker = rustc_hash::FxBuildHasher.hash_one(&name) as usize;
         Ok(Arc::new(Self {
@@ -79,6 +88,9 @@ impl Backlog {
                 ends: Vec::new(),
             }),
             name,
+            counters,
+            first: Mutex::new(first),
+            stored: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             scheduled: AtomicBool::new(false),
             // What was salvaged after a crash has never been synced.
@@ -98,6 +110,22 @@ impl Backlog {
     #[must_use]
     pub fn depth(&self) -> u64 {
         self.depth.load(Relaxed)
+    }
+
+    /// The first message of the files, as long as nobody has read any; then it stands in the read-ahead.
+    #[must_use]
+    pub fn first(&self) -> Option<Head> {
+        *self.first.lock()
+    }
+
+    /// Bytes of the data files: as they are, or as they were last looked at while somebody works on them.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        if let Some(files) = self.files.try_lock() {
+            let bytes = files.queue.as_ref().map_or(0, DiskQueue::stored_bytes);
+            self.stored.store(bytes, Relaxed);
+        }
+        self.stored.load(Relaxed)
     }
 
     /// Counts messages that left the read-ahead. Called under the owner's lock.
@@ -176,7 +204,10 @@ impl LockedBacklog<'_> {
         }
         let appended = queue.append(records, ends);
         log(&queue.take_warnings());
+        let counters = &self.backlog.counters;
+        counters.note(DiskOperation::Write, &appended);
         appended?;
+        counters.written_bytes.fetch_add(records.len() as u64, Relaxed);
         *unsynced += ends.len() as u64;
         self.backlog.depth.fetch_add(ends.len() as u64, Relaxed);
         records.shrink_to(CLOSE_BUFFER_BYTES);
@@ -206,28 +237,45 @@ impl LockedBacklog<'_> {
         consumed
     }
 
-    /// Reads the next messages; `None` when the files have no more.
+    /// Reads the next messages; `None` when the files have no more. `correct` hears of messages that were lost with a damaged
+    /// file, or found beyond the count.
     ///
     /// # Errors
     /// Those of the file system. Records that cannot be read are set aside with their file and reported to the log.
-    pub fn read(&mut self) -> io::Result<Option<Run>> {
+    pub fn read(&mut self, correct: impl FnOnce(Correction)) -> io::Result<Option<Run>> {
         let Files {
             queue, records, ends, ..
         } = &mut *self.files;
         let Some(queue) = queue.as_mut() else {
             return Ok(None);
         };
+        *self.backlog.first.lock() = None;
         records.clear();
         ends.clear();
-        let before = queue.depth();
+        let (before, bytes_before) = (queue.depth(), body_bytes(queue));
         let read = queue.read(super::READ_AHEAD_BYTES, READ_AHEAD_MESSAGES, records, ends);
         log(&queue.take_warnings());
         // What was lost with a bad file is no longer there to be waited for; what was found beyond the count is.
         self.backlog
             .depth
             .fetch_add(queue.depth().wrapping_sub(before), Relaxed);
+        if queue.depth() != before {
+            correct(Correction {
+                messages: queue.depth().wrapping_sub(before).cast_signed(),
+                bytes: body_bytes(queue).wrapping_sub(bytes_before).cast_signed(),
+            });
+        }
+        let counters = &self.backlog.counters;
+        counters.note(DiskOperation::Read, &read);
         read?;
+        counters.read_bytes.fetch_add(records.len() as u64, Relaxed);
         Ok(block_of(records, ends).map(|block| Run::whole(Arc::new(block))))
+    }
+
+    /// Bytes of the bodies of the messages in the files.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        self.files.queue.as_ref().map_or(0, body_bytes)
     }
 
     /// Whether there are files: after [`Self::delete`] and [`Self::close`] a write fails for no fault of the disk.
@@ -255,7 +303,15 @@ impl LockedBacklog<'_> {
         else {
             return Ok(());
         };
-        queue.sync()?;
+        let counters = &self.backlog.counters;
+        let began = counters.clock.monotonic();
+        let synced = queue.sync();
+        counters.note(DiskOperation::Sync, &synced);
+        synced?;
+        let took = counters.clock.monotonic().saturating_sub(began);
+        counters
+            .sync_times
+            .observe(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), 1);
         *unsynced = 0;
         Ok(())
     }
@@ -265,6 +321,7 @@ impl LockedBacklog<'_> {
     /// # Errors
     /// Those of the file system.
     pub fn empty(&mut self) -> io::Result<()> {
+        *self.backlog.first.lock() = None;
         self.backlog.taken.store(0, Relaxed);
         self.backlog.depth.store(0, Relaxed);
         self.files.queue.as_mut().map_or(Ok(()), DiskQueue::empty)
@@ -275,6 +332,7 @@ impl LockedBacklog<'_> {
     /// # Errors
     /// Those of the file system.
     pub fn delete(&mut self) -> io::Result<()> {
+        *self.backlog.first.lock() = None;
         self.backlog.taken.store(0, Relaxed);
         self.backlog.depth.store(0, Relaxed);
         self.files.queue.take().map_or(Ok(()), DiskQueue::delete)
@@ -305,6 +363,23 @@ impl LockedBacklog<'_> {
         let closed = self.files.queue.take().map_or(Ok(()), DiskQueue::close);
         outcome.and(closed)
     }
+}
+
+/// A look at the first message, which stays where it is. What cannot be read is told when it is read.
+fn first_of(queue: &mut DiskQueue) -> Option<Head> {
+    if queue.depth() == 0 {
+        return None;
+    }
+    let (mut records, mut ends) = (Vec::new(), Vec::new());
+    let read = queue.read(1, 1, &mut records, &mut ends);
+    queue.rewind();
+    read.ok()?;
+    block_of(&records, &ends).map(|block| block.head(0))
+}
+
+fn body_bytes(queue: &DiskQueue) -> u64 {
+    let around = (HEADER_BYTES + 4) as u64;
+    queue.bytes().saturating_sub(queue.depth().saturating_mul(around))
 }
 
 /// The block of records as they stand in a file: `ends` says where each one ends, its length field included.

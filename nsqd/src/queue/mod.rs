@@ -4,6 +4,7 @@
 //! nsq-storage.
 
 pub mod backlog;
+pub mod inside;
 
 pub use backlog::Backlog;
 
@@ -211,6 +212,28 @@ impl MessageQueue {
     #[must_use]
     pub fn backend_depth(&self) -> u64 {
         self.backlog.as_ref().map_or(0, |b| b.depth())
+    }
+
+    /// Bytes of the bodies of the messages in the files. Waits for the file lock.
+    #[must_use]
+    pub fn backend_bytes(&self) -> u64 {
+        self.backlog.as_ref().map_or(0, |b| b.lock().body_bytes())
+    }
+
+    /// When the oldest message that stands at a front was published, in Unix ns: of memory, unless it came back, and of what was
+    /// read ahead, where `counts` says which are looked at.
+    #[must_use]
+    pub fn oldest(&self, counts: impl Fn(u64) -> bool) -> Option<i64> {
+        let memory = self.memory.front().filter(|run| !run.is_returned());
+        let memory = memory.and_then(|run| run.messages().next());
+        let mut ahead = self.ahead.iter().flat_map(Run::messages);
+        let ahead = ahead.find(|message| counts(message.head.id));
+        let fronts = memory.into_iter().chain(ahead);
+        // After a restart nothing was read ahead yet.
+        let first = self.backlog.as_ref().and_then(|backlog| backlog.first());
+        let first = first.filter(|head| counts(head.id));
+        let heads = fronts.map(|message| message.head).chain(first);
+        heads.map(|head| head.timestamp).min()
     }
 
     /// Forgets memory and what was read ahead; the files are emptied by the caller, who holds their lock.

@@ -5,7 +5,7 @@ use super::transport::codec::Codec;
 use super::{Session, Stop, unless_closed};
 use crate::auth::Request;
 use crate::broker::CannotSubscribe;
-use crate::channel::{Gauges, SubscribeRefused};
+use crate::channel::SubscribeRefused;
 use crate::client::{ClientState, Compression, Identity};
 use nsq_protocol::identify::IdentifyRequest;
 use nsq_protocol::v2::{FrameType, OK};
@@ -132,12 +132,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let engine = &self.broker.engine;
             let channel = &subscription.channel;
             channel.counters.finished.fetch_add(done.unsigned_abs(), Relaxed);
+            if self.done.iter().any(|message| message.returned) {
+                channel.finish_returned(&mut self.done);
+            }
             channel
                 .latencies
                 .finished(&self.done, engine.timers.now(), engine.clock.unix_nanos());
             let gauges = &subscription.gauges;
             gauges.in_flight.fetch_sub(done, Relaxed);
-            gauges.inside.fetch_sub(done, Relaxed);
+            let bytes = self.done.iter().map(|message| message.bytes).sum();
+            gauges.inside.left(self.done.len(), bytes);
         }
         self.client.counters.in_flight.fetch_sub(done, Relaxed);
         self.client
@@ -169,6 +173,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             why.as_bytes(),
         ];
         self.output.frame(FrameType::Error, &text.concat());
+        let counters = &self.broker.engine.counters;
+        counters.protocol_errors.add(code as usize);
     }
 
     pub(super) async fn requeue(&mut self, id: MessageId, delay: Duration) {
@@ -249,11 +255,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             subscription.gauges = gauges;
         }
     }
-}
-
-/// Takes messages that left without an answer out of the counts.
-pub(super) fn count_gone(gauges: &Gauges, count: usize) {
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    gauges.in_flight.fetch_sub(count, Relaxed);
-    gauges.inside.fetch_sub(count, Relaxed);
 }

@@ -4,6 +4,7 @@ use super::commands::Verb;
 use super::{Session, Stop};
 use crate::auth::{Applicant, Grants, Request};
 use crate::client::Authenticated;
+use crate::counters::PublishError;
 use nsq_protocol::v2::FrameType;
 use nsq_protocol::{ErrorCode, TopicName, quote};
 use serde::Serialize;
@@ -92,7 +93,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if self.security.auth.is_none() {
             return Ok(());
         }
-        self.authorize(verb.as_str(), Request::Publish(topic)).await
+        let allowed = self.authorize(verb.as_str(), Request::Publish(topic)).await;
+        allowed.map_err(|stop| stop.refusing(PublishError::Auth))
     }
 
     /// Whether `command` may be carried out.

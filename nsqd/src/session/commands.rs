@@ -3,6 +3,7 @@
 
 use super::Stop;
 use crate::client::ClientState;
+use crate::counters::PublishError;
 use crate::options::Options;
 use nsq_protocol::v2::{Command, Params, parse_digits};
 use nsq_protocol::{ChannelName, ErrorCode, MessageId, TopicName, quote};
@@ -247,10 +248,12 @@ impl Context<'_> {
 }
 
 fn bad_topic(command: &str, name: &[u8]) -> Stop {
-    Stop::error(
-        ErrorCode::BadTopic,
-        format!("{command} topic name {} is not valid", quote(name)),
-    )
+    let text = format!("{command} topic name {} is not valid", quote(name));
+    let stop = Stop::error(ErrorCode::BadTopic, text);
+    match command {
+        "SUB" => stop,
+        _ => stop.refusing(PublishError::BadTopic),
+    }
 }
 
 fn unparsed(text: &str, raw: &[u8]) -> Stop {

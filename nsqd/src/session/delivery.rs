@@ -1,6 +1,5 @@
 //! From the channel to the output buffer: take what the window allows, put it in flight, encode it.
 
-use super::answers::count_gone;
 use super::{Session, TURN_BYTES};
 use crate::block::Run;
 use crate::client::ClientState;
@@ -8,6 +7,9 @@ use nsq_protocol::MessageId;
 use nsq_protocol::v2::encode_message_header;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Deliveries after which the common client libraries give a message up.
+const EXPECTED_ATTEMPTS: u16 = 5;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Takes messages while the window and the output buffer have room. Whether there may be more to take.
@@ -57,29 +59,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if self.negotiated.sample_rate > 0 {
             runs = self.sample(runs);
         }
-        let sent = self.put_in_flight(&runs);
+        self.put_in_flight(&runs);
         runs.clear();
         self.runs = runs;
-        // A sampled-out message and a second copy of one in flight leave the channel here.
-        if let Some(subscription) = &self.subscription
-            && sent < count
-        {
-            count_gone(&subscription.gauges, count - sent);
-        }
         count
     }
 
-    fn put_in_flight(&mut self, runs: &[Run]) -> usize {
+    fn put_in_flight(&mut self, runs: &[Run]) {
+        let Some(subscription) = &self.subscription else {
+            return;
+        };
         if runs.is_empty() {
-            return 0;
+            return;
         }
-        let now = self.now();
+        let now = self.broker.engine.timers.now();
         let out = self.output.bytes();
-        let mut sent = 0;
+        let (mut sent, mut excess) = (0_usize, 0);
+        let mut copies = Vec::new();
         {
             let mut in_flight = self.client.in_flight.lock();
             for run in runs {
-                in_flight.deliver(run, now, |message| {
+                let more = in_flight.deliver(run, now, |message| {
                     let (head, body) = (message.head, message.body);
                     let id = MessageId::from_u64(head.id);
                     out.extend_from_slice(&encode_message_header(
@@ -90,20 +90,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     ));
                     out.extend_from_slice(body);
                     sent += 1;
+                    excess += u64::from(head.attempts > EXPECTED_ATTEMPTS);
                 });
+                copies.extend(more);
             }
+        }
+        if !copies.is_empty() {
+            subscription.channel.drop_taken(&subscription.gauges, &copies);
+        }
+        let counters = &subscription.channel.counters;
+        counters.delivered.fetch_add(sent as u64, Relaxed);
+        if excess > 0 {
+            counters.excess_attempts.fetch_add(excess, Relaxed);
         }
         self.client.counters.messages.fetch_add(sent as u64, Relaxed);
         self.client
             .counters
             .in_flight
             .fetch_add(i64::try_from(sent).unwrap_or(i64::MAX), Relaxed);
-        sent
     }
 
     /// The messages that this consumer's sample rate lets through; the others are gone for the whole channel.
     fn sample(&mut self, runs: Vec<Run>) -> Vec<Run> {
-        let mut kept = Vec::new();
+        let (mut kept, mut left_out) = (Vec::new(), Vec::new());
         for mut run in runs {
             while !run.is_empty() {
                 let message = run.split_front(1);
@@ -112,8 +121,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     <= i64::from(self.negotiated.sample_rate)
                 {
                     kept.push(message);
+                } else {
+                    left_out.push(message);
                 }
             }
+        }
+        if let Some(subscription) = &self.subscription {
+            let channel = &subscription.channel;
+            channel.drop_taken(&subscription.gauges, &left_out);
+            let count = left_out.len() as u64;
+            channel.counters.sampled_out.fetch_add(count, Relaxed);
         }
         kept
     }

@@ -3,6 +3,7 @@
 use super::commands::{Action, Context, Verb, interpret};
 use super::{Session, Stop};
 use crate::block::BatchBuilder;
+use crate::counters::PublishError;
 use crate::topic::Topic;
 use bytes::{Buf, BufMut, BytesMut};
 use nsq_protocol::v2::{
@@ -13,6 +14,7 @@ use nsq_protocol::{ErrorCode, TopicName};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context as TaskContext, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
@@ -212,7 +214,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Ok(Progress::NeedsInput);
         };
         if magic != MAGIC {
-            return Err(Stop::Error(ErrorCode::BadProtocol.as_str().into()));
+            self.broker.engine.counters.bad_magic.fetch_add(1, Relaxed);
+            return Err(Stop::bare(ErrorCode::BadProtocol));
         }
         self.input.buffer.advance(4);
         self.input.reading = Reading::Line;
@@ -299,7 +302,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Stop::error(code, format!("{command} invalid {what} size {size}"))
         };
         let too_big = |code, command: &str, what: &str, max: i64| {
-            Stop::error(code, format!("{command} {what} too big {size} > {max}"))
+            let text = format!("{command} {what} too big {size} > {max}");
+            let stop = Stop::error(code, text);
+            // Those of publishes only: the others are not messages.
+            match command {
+                "IDENTIFY" | "AUTH" => stop,
+                _ => stop.refusing(PublishError::TooBig),
+            }
         };
         let length = usize::try_from(size).ok().filter(|&n| n > 0);
         self.input.reading = match body {
@@ -434,10 +443,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         buffer.advance(taken);
         let (bytes, most) = (builder.bytes(), *most);
         if bytes > most {
-            return Err(Stop::error(
-                ErrorCode::BadBody,
-                format!("MPUB body too big {bytes} > {most}"),
-            ));
+            return Err(
+                Stop::error(ErrorCode::BadBody, format!("MPUB body too big {bytes} > {most}"))
+                    .refusing(PublishError::TooBig),
+            );
         }
         match step {
             BatchStep::More => Ok(Progress::NeedsInput),
@@ -504,6 +513,7 @@ fn refused(error: BatchError, max_msg_size: i64) -> Stop {
         BatchError::TooBig(size) => Stop::error(
             ErrorCode::BadMessage,
             format!("MPUB message too big {size} > {max_msg_size}"),
-        ),
+        )
+        .refusing(PublishError::TooBig),
     }
 }

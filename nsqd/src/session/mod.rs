@@ -29,6 +29,7 @@ use crate::auth::AuthServers;
 use crate::block::Run;
 use crate::broker::{Broker, Subscription};
 use crate::client::{Client, ClientState, Identity};
+use crate::counters::PublishError;
 use crate::effects::Effects;
 use crate::latency::Finished;
 use crate::options::TlsRequired;
@@ -51,7 +52,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep};
-use transport::Transport;
+use transport::{Counted, Transport};
 
 /// Bytes of output from which on a turn writes before it takes more.
 const TURN_BYTES: usize = 64 * 1024;
@@ -68,10 +69,20 @@ const FAR_AWAY: Duration = Duration::from_secs(3600);
 pub enum Stop {
     /// The other side is gone, too slow or silent for too long, or the channel was deleted: nothing is said.
     Silent,
-    /// This data of an error frame is the last that is said.
-    Error(Vec<u8>),
+    /// An error frame is the last that is said.
+    Error(LastWord),
     /// The stream broke.
     Io(io::Error),
+}
+
+/// The error frame that ends a connection.
+#[derive(Debug)]
+pub struct LastWord {
+    code: ErrorCode,
+    /// Data of the frame.
+    data: Vec<u8>,
+    /// Why a publish was refused, if it was one that is answered.
+    refused: Option<PublishError>,
 }
 
 impl Stop {
@@ -80,7 +91,28 @@ impl Stop {
     }
 
     fn raw(code: ErrorCode, text: &[u8]) -> Self {
-        Self::Error([code.as_str().as_bytes(), b" ", text].concat())
+        Self::Error(LastWord {
+            code,
+            data: [code.as_str().as_bytes(), b" ", text].concat(),
+            refused: None,
+        })
+    }
+
+    /// Nothing but the code.
+    fn bare(code: ErrorCode) -> Self {
+        Self::Error(LastWord {
+            code,
+            data: code.as_str().into(),
+            refused: None,
+        })
+    }
+
+    /// The answer to a publish that is refused.
+    fn refusing(mut self, why: PublishError) -> Self {
+        if let Self::Error(word) = &mut self {
+            word.refused = Some(why);
+        }
+        self
     }
 }
 
@@ -88,7 +120,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent => f.write_str("closed"),
-            Self::Error(data) => f.write_str(&String::from_utf8_lossy(data)),
+            Self::Error(word) => f.write_str(&String::from_utf8_lossy(&word.data)),
             Self::Io(e) => write!(f, "{e}"),
         }
     }
@@ -146,7 +178,7 @@ struct Session<S> {
     security: Arc<Security>,
     /// What the auth servers granted.
     authorized: Option<Box<Authorized>>,
-    stream: Transport<S>,
+    stream: Transport<Counted<S>>,
     input: Input,
     output: Output,
     negotiated: Negotiated,
@@ -181,13 +213,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     fn new(broker: Arc<Broker>, client: Arc<Client>, security: Arc<Security>, stream: S) -> Self {
         let now = broker.engine.timers.now();
         let negotiated = Negotiated::new(&broker.options);
+        let counters = broker.engine.counters.clone();
+        counters.connections.fetch_add(1, Relaxed);
         Self {
             random: (broker.engine.clock.unix_nanos().cast_unsigned() ^ (client.id << 32)) | 1,
             broker,
             client,
             security,
             authorized: None,
-            stream: Transport::new(stream),
+            stream: Transport::new(Counted::new(stream, counters)),
             input: Input::default(),
             output: Output::default(),
             negotiated,
@@ -417,13 +451,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Says the last word, gives back what the connection holds, and closes it.
     async fn end(&mut self, stop: Stop) {
-        if let Stop::Error(data) = &stop {
-            tracing::error!(
-                "[{}] - {}",
-                self.client.remote_address,
-                String::from_utf8_lossy(data)
-            );
-            self.output.frame(FrameType::Error, data);
+        if let Stop::Error(word) = &stop {
+            tracing::error!("[{}] - {stop}", self.client.remote_address);
+            self.output.frame(FrameType::Error, &word.data);
+            let counters = &self.broker.engine.counters;
+            counters.protocol_errors.add(word.code as usize);
+            if let Some(why) = word.refused {
+                counters.publish_errors.add(why as usize);
+            }
         }
         if let Some(subscription) = self.subscription.take() {
             self.client.set_state(ClientState::Closing);

@@ -122,6 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let Some(open) = self.publishing.open.take() else {
             return Ok(());
         };
+        let began = self.now();
         let count = u64::from(self.publishing.builder.len());
         if let Err(refused) = self.publish(&open).await {
             self.publishing.builder.clear();
@@ -131,6 +132,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         for _ in 0..open.answers {
             self.output.frame(FrameType::Response, OK);
         }
+        // One look at the clock for all of them: their bodies came together, and they are answered together.
+        let took = self.now().saturating_sub(began);
+        let counters = &self.broker.engine.counters;
+        counters.publish_times.observe(took, open.answers.into());
         Ok(())
     }
 
@@ -175,8 +180,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 }
 
 fn refusal(verb: Verb, refused: &Refused) -> Stop {
-    Stop::error(
-        verb.failed(),
-        format!("{} failed {}", verb.as_str(), refused.text()),
-    )
+    let text = format!("{} failed {}", verb.as_str(), refused.text());
+    Stop::error(verb.failed(), text).refusing(refused.into())
 }

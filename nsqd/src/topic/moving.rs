@@ -73,7 +73,7 @@ impl Topic {
                 state.delays.remove(&message.head.id);
             }
             state.queue.let_go(held.taken);
-            self.inside.fetch_sub(held.taken.count() as i64, Relaxed);
+            held.runs.iter().for_each(|(_, run)| self.inside.leave(run));
             self.catch_up_if_needed(&mut state, effects);
         }
         let Some(owner) = self.owner().filter(|_| held.taken.disk > 0) else {
@@ -117,9 +117,9 @@ impl Topic {
             }
             // Before the messages: nobody may read one from the files and not find its delay.
             state.delays.extend(delays.iter().copied());
-            self.inside.fetch_add(count as i64, Relaxed);
+            self.inside.enter(&parcel.run);
         }
-        let run = parcel.run;
+        let run = parcel.run.clone();
         let workers = &self.engine.workers;
         let stored = workers.with_files(&owner, move |files| {
             files.append(&run).and_then(|()| files.sync())
@@ -130,7 +130,7 @@ impl Topic {
             for (id, _) in &delays {
                 state.delays.remove(id);
             }
-            self.inside.fetch_sub(count as i64, Relaxed);
+            self.inside.leave(&parcel.run);
             return stored;
         }
         self.message_count.fetch_add(count as u64, Relaxed);

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use nsq_protocol::name::{ChannelName, TopicName};
 use nsq_protocol::v1::PeerInfo;
-pub use view::DebugProducer;
+pub use view::{DebugProducer, Sizes};
 
 /// Registrations that one producer may have: topics plus channels. An nsqd at its limits has some ten thousand.
 pub const MAX_REGISTRATIONS_PER_PRODUCER: usize = 200_000;

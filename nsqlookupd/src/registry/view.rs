@@ -35,6 +35,21 @@ pub struct DebugProducer {
     pub tombstoned_at: i64,
 }
 
+/// How much there is in a registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Identified connections.
+    pub producers: usize,
+    /// Those of them that are hidden for their silence.
+    pub inactive_producers: usize,
+    /// Topics.
+    pub topics: usize,
+    /// Channels of all topics.
+    pub channels: usize,
+    /// Producers of topics that a tombstone hides.
+    pub tombstones: usize,
+}
+
 impl Registry {
     /// All topics.
     #[must_use]
@@ -94,6 +109,28 @@ impl Registry {
         });
         lookupd::Nodes {
             producers: producers.collect(),
+        }
+    }
+
+    /// How much there is. Walks all producers of all topics.
+    #[must_use]
+    pub fn sizes(&self, now: Now) -> Sizes {
+        let hidden = |topic: &Topic| {
+            let tombstones = topic.producers.values();
+            tombstones
+                .filter(|tombstone| self.is_tombstoned(**tombstone, now))
+                .count()
+        };
+        let active = self
+            .producers
+            .values()
+            .filter(|producer| self.is_active(producer, now));
+        Sizes {
+            producers: self.producers.len(),
+            inactive_producers: self.producers.len() - active.count(),
+            topics: self.topics.len(),
+            channels: self.topics.values().map(|topic| topic.channels.len()).sum(),
+            tombstones: self.topics.values().map(hidden).sum(),
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Connection<'a> {
     peer: Peer,
     id: ProducerId,
     expects: Expects,
+    /// The command that is being read, as the metrics name it.
+    command: Option<&'static str>,
     identified: bool,
     /// Bytes of the input that are known to hold no newline.
     scanned: usize,
@@ -54,6 +56,7 @@ impl<'a> Connection<'a> {
             peer,
             id,
             expects: Expects::Magic,
+            command: None,
             identified: false,
             scanned: 0,
         }
@@ -61,6 +64,19 @@ impl<'a> Connection<'a> {
 
     /// Takes at most one command from the front of `input`. `ended` says that nothing will follow it.
     pub(super) fn step(&mut self, input: &mut BytesMut, ended: bool) -> Step {
+        let step = self.take(input, ended);
+        let is_ok = match &step {
+            Step::More => return step,
+            Step::Answer(_) => true,
+            Step::Fatal(_) => false,
+        };
+        if let Some(command) = self.command.take() {
+            self.shared.metrics.command(command, is_ok);
+        }
+        step
+    }
+
+    fn take(&mut self, input: &mut BytesMut, ended: bool) -> Step {
         match self.expects {
             Expects::Magic => self.magic(input, ended),
             Expects::Line => self.line(input, ended),
@@ -106,7 +122,15 @@ impl<'a> Connection<'a> {
                 "",
             );
         }
-        match v1::parse_line(&line) {
+        let command = v1::parse_line(&line);
+        self.command = Some(match command {
+            Command::Ping => "ping",
+            Command::Identify => "identify",
+            Command::Register(_) => "register",
+            Command::Unregister(_) => "unregister",
+            Command::Unknown(_) => "other",
+        });
+        match command {
             Command::Ping => self.ping(),
             Command::Identify if self.identified => {
                 self.fatal(b"E_INVALID cannot IDENTIFY again".to_vec(), "")

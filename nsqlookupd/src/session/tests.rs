@@ -4,11 +4,13 @@ use nsq_service::clock::ManualClock;
 use tokio::time::Instant;
 
 use super::*;
+use crate::metrics::Metrics;
 use crate::{MIN_IDLE_LIMIT, Options};
 
 fn shared(args: &[&str]) -> Shared {
     let options = Options::from_args(args.iter().map(|arg| (*arg).to_owned())).unwrap();
-    Shared::new(&options, Arc::new(ManualClock::new(0)), 4160, 4161)
+    let metrics = Metrics::new(0).unwrap();
+    Shared::new(&options, Arc::new(ManualClock::new(0)), metrics, 4160, 4161)
 }
 
 /// How long a peer that sends `bytes` and then nothing is kept.

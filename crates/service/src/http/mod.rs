@@ -39,7 +39,7 @@ pub use query::Query;
 pub use reply::{Failure, Reply};
 pub use request::Request;
 pub use router::{Kind, Route, Router};
-pub use server::{Limits, serve, serve_tls};
+pub use server::{Limits, serve, serve_ops, serve_tls};
 
 #[cfg(test)]
 mod tests;

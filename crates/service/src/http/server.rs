@@ -84,7 +84,20 @@ pub async fn serve<S: Send + Sync + 'static>(
     tasks: Tasks,
     limits: Limits,
 ) -> io::Result<()> {
-    accept(listener, None, router, tasks, limits).await
+    accept("HTTP", listener, None, router, tasks, limits).await
+}
+
+/// The same for probes and scrapers: the listener that never asks for TLS or a token (extensions spec 14.1).
+///
+/// # Errors
+/// The listener failed for good.
+pub async fn serve_ops<S: Send + Sync + 'static>(
+    listener: Listener,
+    router: Arc<Router<S>>,
+    tasks: Tasks,
+    limits: Limits,
+) -> io::Result<()> {
+    accept("OPS", listener, None, router, tasks, limits).await
 }
 
 /// The same over TLS.
@@ -98,17 +111,17 @@ pub async fn serve_tls<S: Send + Sync + 'static>(
     tasks: Tasks,
     limits: Limits,
 ) -> io::Result<()> {
-    accept(listener, Some(tls), router, tasks, limits).await
+    accept("HTTPS", listener, Some(tls), router, tasks, limits).await
 }
 
 async fn accept<S: Send + Sync + 'static>(
+    name: &'static str,
     listener: Listener,
     tls: Option<Arc<ServerTls>>,
     router: Arc<Router<S>>,
     tasks: Tasks,
     limits: Limits,
 ) -> io::Result<()> {
-    let name = if tls.is_some() { "HTTPS" } else { "HTTP" };
     tracing::info!("{name}: listening on {listener}");
     let open = Arc::new(AtomicUsize::new(0));
     let mut stopping = pin!(tasks.stopping());

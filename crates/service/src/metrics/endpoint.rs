@@ -35,15 +35,17 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// The answer to a request for the page that `render` writes.
-    pub async fn answer<F, R>(&self, request: &Request, render: F) -> Reply
+    pub async fn answer<F, R>(&self, request: Request, render: F) -> Reply
     where
         F: FnOnce(Page) -> R,
         R: Future<Output = Page>,
     {
-        let format = Format::wanted(&request.headers);
+        let (format, gzip) = (Format::wanted(&request.headers), wants_gzip(&request.headers));
+        // Its body cannot be shared between threads.
+        drop(request);
         let text = self.page(format, render).await;
         let reply = |body| Reply::content(format.content_type(), body).header(VARY, "Accept-Encoding");
-        if !wants_gzip(&request.headers) {
+        if !gzip {
             return reply(text);
         }
         match packed(&text).await {

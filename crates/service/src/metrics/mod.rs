@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `page` | families and samples as text, in both formats. Pure |
 //! | `accept` | which format, and whether packed, a request wants. Pure |
+//! | `counts` | counters by one label with known values |
 //! | `histogram` | counts of times in buckets, added a batch at a time |
 //! | `endpoint` | answers requests: those that come together share one rendering |
 //! | `http` | requests of the HTTP API by path and code |
@@ -14,6 +15,7 @@
 //! has to cost one addition.
 
 mod accept;
+mod counts;
 mod endpoint;
 mod histogram;
 mod http;
@@ -21,6 +23,7 @@ mod page;
 mod process;
 
 pub use accept::Format;
+pub use counts::Counts;
 pub use endpoint::Endpoint;
 pub use histogram::{Histogram, MESSAGE_TIMES, OPERATION_TIMES, REQUEST_TIMES, Times};
 pub use http::HttpMetrics;

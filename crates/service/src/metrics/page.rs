@@ -7,6 +7,7 @@ use prometheus::core::Collector;
 use prometheus::proto::MetricType;
 
 use super::accept::Format;
+use super::counts::Counts;
 use super::histogram::Times;
 
 /// Bytes of text after which a rendering lets others run.
@@ -88,6 +89,18 @@ impl Page {
     /// A family with one histogram, without labels.
     pub fn histogram<const N: usize>(&mut self, name: &str, help: &str, times: &Times<N>) {
         self.family(Kind::Histogram, name, help).times(&[], times);
+    }
+
+    /// A family of counters by one label. A value appears with its first count.
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "numbers beyond 2^53 may be shown rounded"
+    )]
+    pub fn counts<const N: usize>(&mut self, name: &str, help: &str, label: &str, counts: &Counts<N>) {
+        let mut series = self.family(Kind::Counter, name, help);
+        for (value, count) in counts.read().filter(|(_, count)| *count > 0) {
+            series.value(&[(label, value)], count as f64);
+        }
     }
 
     /// The families of a collector of the prometheus crate, also those that have no sample yet.

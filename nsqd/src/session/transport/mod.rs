@@ -6,14 +6,17 @@
 //! | module | what |
 //! |---|---|
 //! | [`codec`] | compression, bytes in and bytes out, pure |
+//! | [`counted`] | the socket: how many bytes went through it |
 //! | [`clear`] | the bare stream under TLS: bytes read too early, and the deadline of the handshake |
 
 mod clear;
 pub mod codec;
+mod counted;
 
 use bytes::{Buf, BytesMut};
 use clear::Clear;
 use codec::Codec;
+pub(super) use counted::Counted;
 use nsq_service::tls::{Agreed, ServerTls};
 use std::io;
 use std::pin::Pin;
