@@ -62,7 +62,7 @@ pub enum Failure {
     Accept(io::Error),
     /// The metrics have names that cannot be shown.
     #[error("failed to set up metrics - {0}")]
-    Metrics(#[from] prometheus::Error),
+    Metrics(String),
 }
 
 /// A running nsqadmin.
@@ -84,7 +84,7 @@ impl Admin {
             "" => None,
             address => Some(bind(address).await?),
         };
-        let metrics = Arc::new(Metrics::new(clock.unix_nanos() / 1_000_000_000)?);
+        let metrics = Arc::new(Metrics::new(clock.unix_nanos() / 1_000_000_000).map_err(Failure::Metrics)?);
         let upstream = Upstream::new(
             options.sources,
             options.connect_timeout,

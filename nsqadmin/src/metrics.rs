@@ -32,8 +32,12 @@ impl Metrics {
     ///
     /// # Errors
     /// A name cannot stand in a page.
+    pub(crate) fn new(start_time: i64) -> Result<Self, String> {
+        Self::make(start_time).map_err(|error| error.to_string())
+    }
+
     #[allow(clippy::cast_precision_loss, reason = "the bounds are far below 2^53")]
-    pub(crate) fn new(start_time: i64) -> Result<Self, prometheus::Error> {
+    fn make(start_time: i64) -> Result<Self, prometheus::Error> {
         let requests = Opts::new(
             "nsqadmin_upstream_requests_total",
             "Questions to nsqds and nsqlookupds by how they ended.",

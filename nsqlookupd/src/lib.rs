@@ -118,7 +118,7 @@ pub enum Failure {
     Accept(io::Error),
     /// The metrics have names that cannot be shown.
     #[error("failed to set up metrics - {0}")]
-    Metrics(#[from] prometheus::Error),
+    Metrics(String),
 }
 
 /// A running nsqlookupd.
@@ -142,7 +142,7 @@ impl Lookupd {
             "" => None,
             address => Some(bind(address).await?),
         };
-        let metrics = Metrics::new(clock.unix_nanos() / 1_000_000_000)?;
+        let metrics = Metrics::new(clock.unix_nanos() / 1_000_000_000).map_err(Failure::Metrics)?;
         let shared = Arc::new(Shared::new(&options, clock, metrics, tcp_port, http_port));
         let tasks = Tasks::new();
         // one slot per listener, so that sending never waits

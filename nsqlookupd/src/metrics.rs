@@ -24,7 +24,11 @@ impl Metrics {
     ///
     /// # Errors
     /// A name cannot stand in a page.
-    pub(crate) fn new(start_time: i64) -> Result<Self, prometheus::Error> {
+    pub(crate) fn new(start_time: i64) -> Result<Self, String> {
+        Self::make(start_time).map_err(|error| error.to_string())
+    }
+
+    fn make(start_time: i64) -> Result<Self, prometheus::Error> {
         let commands = Opts::new(
             "nsqlookupd_commands_total",
             "Commands of nsqds by how they were answered.",

@@ -191,6 +191,8 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("join_timeout", "\"2s\""),
     ("magic_timeout", "\"1m\""),
     ("max_defer_timeout", "\"2h\""),
+    ("metrics_max_channels", "10"),
+    ("ops_address", "\"127.0.0.1:0\""),
     ("topology_region", "\"r\""),
     ("topology_zone", "\"z\""),
 ];

@@ -17,6 +17,8 @@ pub(crate) enum Tool {
     Pynsq,
     /// nsqjs in a folder of its own
     Nsqjs,
+    /// Prometheus and promtool
+    Prometheus,
 }
 
 /// Where the tools are.
@@ -51,7 +53,13 @@ impl Tool {
     /// The folder of the reference's programs below [`folder`].
     pub(crate) const REFERENCE: &'static str = "go-nsq-daemons";
 
-    pub(crate) const ALL: [Self; 4] = [Self::Reference, Self::GoNsq, Self::Pynsq, Self::Nsqjs];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Reference,
+        Self::GoNsq,
+        Self::Pynsq,
+        Self::Nsqjs,
+        Self::Prometheus,
+    ];
 
     /// Folder with the pinned list, and the files whose change means installing again.
     fn source(self) -> (PathBuf, &'static [&'static str]) {
@@ -64,6 +72,8 @@ impl Tool {
             ),
             Self::Pynsq => (e2e.join("clients/pynsq"), &["requirements.txt"]),
             Self::Nsqjs => (e2e.join("clients/nsqjs"), &["package.json", "package-lock.json"]),
+            // Any version does: what is asked of it is as old as its text format.
+            Self::Prometheus => (e2e, &[]),
         }
     }
 
@@ -73,6 +83,7 @@ impl Tool {
             Self::GoNsq => "go-nsq",
             Self::Pynsq => "pynsq",
             Self::Nsqjs => "nsqjs",
+            Self::Prometheus => "prometheus",
         }
     }
 
@@ -116,8 +127,55 @@ impl Tool {
                     .current_dir(target)
                     .args(["ci", "--no-audit", "--no-fund", "--omit=dev"]))
             }
+            Self::Prometheus => prometheus(target),
         }
     }
+}
+
+/// That of this machine or, unpacked and not installed, that of its Debian or Ubuntu.
+fn prometheus(target: &Path) -> Outcome {
+    let programs = ["prometheus", "promtool"];
+    if !programs.iter().all(|name| answers(name, "--version")) {
+        let fetch = || {
+            run(command("apt-get")
+                .current_dir(target)
+                .args(["download", "prometheus"]))
+        };
+        if fetch().is_err() {
+            run(command("apt-get").args(["update", "-q"]))?;
+            fetch()?;
+        }
+        let package = fs::read_dir(target)
+            .map_err(|e| format!("read {}: {e}", target.display()))?
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|end| end == "deb"))
+            .ok_or("apt-get download left no package")?;
+        let unpacked = target.join("unpacked");
+        run(command("dpkg-deb").arg("-x").arg(&package).arg(&unpacked))?;
+        fs::remove_file(&package).map_err(|e| format!("remove {}: {e}", package.display()))?;
+    }
+    for name in programs {
+        let unpacked = target.join("unpacked/usr/bin").join(name);
+        let program = if unpacked.is_file() {
+            unpacked
+        } else {
+            on_path(name).ok_or_else(|| format!("{name} answers and is not on PATH"))?
+        };
+        let link = target.join(name);
+        if link.symlink_metadata().is_err() {
+            std::os::unix::fs::symlink(&program, &link)
+                .map_err(|e| format!("link {}: {e}", link.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
 }
 
 fn contents(folder: &Path, files: &[&str]) -> Result<String, String> {

@@ -17,7 +17,7 @@ async fn na_008_ping_and_info() {
     assert_eq!(cluster.body("/ping").await, "OK");
     let info = cluster.body("/info").await;
     assert!(
-        info.starts_with(r#"{"version":"1.3.0","extensions":[],"release":""#),
+        info.starts_with(r#"{"version":"1.3.0","extensions":["metrics"],"release":""#),
         "{info}"
     );
 }

@@ -31,7 +31,7 @@ fn nl_045_info_tells_the_version() {
         let release = env!("CARGO_PKG_VERSION");
         assert_eq!(
             answer.body,
-            format!(r#"{{"version":"1.3.0","extensions":[],"release":"{release}"}}"#)
+            format!(r#"{{"version":"1.3.0","extensions":["metrics"],"release":"{release}"}}"#)
         );
     }
 }
