@@ -56,7 +56,7 @@ fn op_150_ex_004_info_ends_with_what_is_ours() {
     assert_eq!(info["version"], "1.3.0");
     assert_eq!(
         info["extensions"],
-        json!(["lifecycle", "evacuate", "join", "ready"])
+        json!(["lifecycle", "evacuate", "join", "ready", "metrics", "tls-reload"])
     );
     assert_eq!(info["phase"], "active");
 }

@@ -11,7 +11,7 @@ fn keys(json: &str) -> Vec<&str> {
 }
 
 #[test]
-fn stats_have_the_keys_of_the_reference_in_its_order() {
+fn stats_have_the_keys_of_the_reference_in_its_order_and_ours_behind_them() {
     let stats = nsqd::Stats {
         topics: Some(vec![nsqd::TopicStats {
             channels: vec![nsqd::ChannelStats {
@@ -28,8 +28,9 @@ fn stats_have_the_keys_of_the_reference_in_its_order() {
         hostname version remote_address state ready_count in_flight_count message_count finish_count requeue_count \
         connect_ts sample_rate deflate snappy user_agent topology_zone topology_region tls tls_cipher_suite \
         tls_version tls_negotiated_protocol tls_negotiated_protocol_is_mutual paused e2e_processing_latency count \
-        percentiles depth backend_depth message_count message_bytes paused e2e_processing_latency count \
-        percentiles producers";
+        percentiles backlog_bytes oldest_age_ms finish_count dead_letter_count drop_count depth backend_depth \
+        message_count message_bytes paused e2e_processing_latency count percentiles backlog_bytes oldest_age_ms \
+        durability read_only producers";
     assert_eq!(keys(&json), expected.split_whitespace().collect::<Vec<_>>());
     assert!(json.ends_with(r#""producers":null}"#), "{json}");
 }
