@@ -38,6 +38,33 @@ pub struct Identity {
     pub topology_region: String,
 }
 
+/// How near a consumer is, if nearer ones are preferred.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Locality {
+    /// Anywhere.
+    #[default]
+    Elsewhere = 0,
+    /// In the region of this nsqd.
+    Region = 1,
+    /// In its zone.
+    Zone = 2,
+}
+
+impl Locality {
+    /// Where a client stands that says so; what this nsqd does not know of itself is near to nobody (nsqd spec 3.10).
+    #[must_use]
+    pub fn of(identity: &Identity, zone: &str, region: &str) -> Self {
+        if !zone.is_empty() && identity.topology_zone == zone {
+            Self::Zone
+        } else if !region.is_empty() && identity.topology_region == region {
+            Self::Region
+        } else {
+            Self::Elsewhere
+        }
+    }
+}
+
 /// What lies on the bare stream of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
@@ -85,6 +112,7 @@ pub struct Client {
     /// What happened so far.
     pub counters: ClientCounters,
     state: AtomicU8,
+    locality: AtomicU8,
     /// Messages it may hold; 0 delivers nothing.
     pub ready_count: AtomicI64,
     woken: AtomicBool,
@@ -122,6 +150,7 @@ impl Client {
             in_flight: Mutex::default(),
             counters: ClientCounters::default(),
             state: AtomicU8::new(ClientState::Init as u8),
+            locality: AtomicU8::new(Locality::Elsewhere as u8),
             ready_count: AtomicI64::new(0),
             woken: AtomicBool::new(false),
             task: AtomicWaker::new(),
@@ -144,6 +173,21 @@ impl Client {
     /// Sets where it stands. Called by its own task only.
     pub fn set_state(&self, state: ClientState) {
         self.state.store(state as u8, Relaxed);
+    }
+
+    /// How near it is; [`Locality::Elsewhere`] unless that matters.
+    #[must_use]
+    pub fn locality(&self) -> Locality {
+        match self.locality.load(Relaxed) {
+            2 => Locality::Zone,
+            1 => Locality::Region,
+            _ => Locality::Elsewhere,
+        }
+    }
+
+    /// Sets how near it is. Called by its own task only, before it consumes.
+    pub fn set_locality(&self, locality: Locality) {
+        self.locality.store(locality as u8, Relaxed);
     }
 
     /// Lets its task look again at its channel and at [`Self::is_closed`].

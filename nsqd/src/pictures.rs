@@ -121,6 +121,8 @@ fn channel_stats(channel: &Channel, measure: &Measure<'_>, wanted: Wanted<'_>) -
         in_flight_count: channel.in_flight.cast_signed(),
         deferred_count: channel.deferred.cast_signed(),
         message_count: channel.counts.messages,
+        zone_local_msg_count: channel.counts.zone_local,
+        region_local_msg_count: channel.counts.region_local,
         global_msg_count: channel.counts.from_memory,
         requeue_count: channel.counts.requeued,
         timeout_count: channel.counts.timed_out,

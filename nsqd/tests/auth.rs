@@ -130,6 +130,7 @@ fn let_in(daemon: &Daemon) -> Conn {
     conn
 }
 
+/// With nd_282: HTTP asks nobody.
 #[test]
 fn nd_266_282_commands_wait_for_auth_and_http_does_not() {
     let server = AuthServer::new(&all());
@@ -161,6 +162,7 @@ fn nd_266_282_commands_wait_for_auth_and_http_does_not() {
     daemon.post("/pub?topic=t", b"m").expect(200, "OK");
 }
 
+/// With nd_271: the answer.
 #[test]
 fn nd_269_271_a_query_and_the_answer_to_auth() {
     let server = AuthServer::new(&json!({"ttl": 60, "authorizations": [{"topic": "x"}]}));
@@ -257,6 +259,7 @@ fn nd_274_auth_comes_once() {
     conn.expect_fatal("E_INVALID AUTH already set");
 }
 
+/// With nd_276 and nd_277: permissions, and expressions that are not anchored.
 #[test]
 fn nd_275_276_277_what_was_granted_decides() {
     let server = AuthServer::new(&all());
@@ -293,6 +296,7 @@ fn nd_275_276_277_what_was_granted_decides() {
     }
 }
 
+/// With nd_279: an idle subscriber goes on.
 #[test]
 fn nd_278_279_what_has_run_out_is_asked_for_again() {
     let server = AuthServer::new(&grant(".*", &[".*"], &["subscribe", "publish"], 1));

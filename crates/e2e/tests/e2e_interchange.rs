@@ -188,6 +188,7 @@ fn nd_204_what_we_leave_goes_on_in_go_nsqd_and_back() {
 /// Every option that nsqio/nsq v1.3.0 does not know, with a value that is not its default.
 const EXTENSIONS: &[(&str, &str)] = &[
     ("auth_http_request_method", "\"post\""),
+    ("enable_experiment", "[\"topology-aware-consumption\"]"),
     ("join_timeout", "\"2s\""),
     ("magic_timeout", "\"1m\""),
     ("max_defer_timeout", "\"2h\""),

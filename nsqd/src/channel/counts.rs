@@ -32,8 +32,12 @@ pub struct ChannelCounters {
     pub requeued: AtomicU64,
     /// Messages whose consumer did not answer in time.
     pub timed_out: AtomicU64,
-    /// Deliveries of messages that did not come from the files.
+    /// Deliveries of messages that did not come from the files, but for those of the next two.
     pub from_memory: AtomicU64,
+    /// Those to consumers of the same zone, where nearer consumers are preferred.
+    pub zone_local: AtomicU64,
+    /// Those to consumers of the same region, but another zone.
+    pub region_local: AtomicU64,
     /// Messages that a full ephemeral queue had no room for.
     pub overflowed: AtomicU64,
     /// Messages that a sample rate left out.
@@ -52,6 +56,8 @@ impl ChannelCounters {
             requeued: self.requeued.load(Relaxed),
             timed_out: self.timed_out.load(Relaxed),
             from_memory: self.from_memory.load(Relaxed),
+            zone_local: self.zone_local.load(Relaxed),
+            region_local: self.region_local.load(Relaxed),
             overflowed: self.overflowed.load(Relaxed),
             sampled_out: self.sampled_out.load(Relaxed),
         }
@@ -73,8 +79,12 @@ pub struct ChannelCounts {
     pub requeued: u64,
     /// Messages whose consumer did not answer in time.
     pub timed_out: u64,
-    /// Deliveries of messages that did not come from the files.
+    /// Deliveries of messages that did not come from the files, but for those of the next two.
     pub from_memory: u64,
+    /// Those to consumers of the same zone, where nearer consumers are preferred.
+    pub zone_local: u64,
+    /// Those to consumers of the same region, but another zone.
+    pub region_local: u64,
     /// Messages that a full ephemeral queue had no room for.
     pub overflowed: u64,
     /// Messages that a sample rate left out.
@@ -91,6 +101,8 @@ impl ChannelCounts {
         self.requeued = self.requeued.saturating_add(other.requeued);
         self.timed_out = self.timed_out.saturating_add(other.timed_out);
         self.from_memory = self.from_memory.saturating_add(other.from_memory);
+        self.zone_local = self.zone_local.saturating_add(other.zone_local);
+        self.region_local = self.region_local.saturating_add(other.region_local);
         self.overflowed = self.overflowed.saturating_add(other.overflowed);
         self.sampled_out = self.sampled_out.saturating_add(other.sampled_out);
     }

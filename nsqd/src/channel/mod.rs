@@ -13,7 +13,7 @@ pub use counts::{ChannelCounters, ChannelCounts, Gauges};
 pub use moving::Held;
 
 use crate::block::Run;
-use crate::client::Client;
+use crate::client::{Client, Locality};
 use crate::deferrals::split;
 use crate::disk_workers::DiskWorkers;
 use crate::effects::{Effects, QueueOwner, Spill};
@@ -205,7 +205,7 @@ impl Channel {
         if max_consumers > 0 && state.consumers.len() >= max_consumers {
             return Err(SubscribeRefused::TooMany(max_consumers));
         }
-        state.consumers.push(client.clone());
+        state.add(client);
         Ok(state.gauges.clone())
     }
 
@@ -247,7 +247,12 @@ impl Channel {
             let taken = state.take(client, window - count, out, effects);
             count += taken.count();
             if taken.memory > 0 {
-                self.counters.from_memory.fetch_add(taken.memory as u64, Relaxed);
+                let count = match client.locality() {
+                    Locality::Zone => &self.counters.zone_local,
+                    Locality::Region => &self.counters.region_local,
+                    Locality::Elsewhere => &self.counters.from_memory,
+                };
+                count.fetch_add(taken.memory as u64, Relaxed);
             }
             if taken.disk == 0 || state.book.is_empty() {
                 break;

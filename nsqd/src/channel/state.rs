@@ -3,7 +3,7 @@
 use super::Gauges;
 use super::returned::Returned;
 use crate::block::Run;
-use crate::client::Client;
+use crate::client::{Client, Locality};
 use crate::deferrals::Book;
 use crate::effects::Effects;
 use crate::queue::inside::Inside;
@@ -31,6 +31,8 @@ pub struct ChannelState {
     pub(super) returned: Returned,
     pub(super) consumers: Vec<Arc<Client>>,
     waiting: VecDeque<Arc<Client>>,
+    /// Consumers that are preferred for where they are.
+    near: usize,
     pub(super) paused: bool,
     pub(super) exiting: bool,
     pub(super) gauges: Arc<Gauges>,
@@ -50,6 +52,7 @@ impl ChannelState {
             returned: Returned::default(),
             consumers: Vec::new(),
             waiting: VecDeque::new(),
+            near: 0,
             paused: false,
             exiting: false,
             gauges,
@@ -112,12 +115,28 @@ impl ChannelState {
 
     /// Wakes the consumer that has waited longest; whether there was one.
     fn wake_next(&mut self, effects: &mut Effects) -> bool {
-        let Some(client) = self.waiting.pop_front() else {
+        let Some(client) = self.waiting.remove(self.next_in_line()) else {
             return false;
         };
         client.waiting.store(false, Relaxed);
         effects.wakes.push(client);
         true
+    }
+
+    /// Who of those that wait is fed next: of the nearest the one that has waited longest.
+    fn next_in_line(&self) -> usize {
+        if self.near == 0 {
+            return 0;
+        }
+        let places = self.waiting.iter().enumerate();
+        let nearest = places.max_by_key(|(at, client)| (client.locality(), std::cmp::Reverse(*at)));
+        nearest.map_or(0, |(at, _)| at)
+    }
+
+    /// Adds a consumer.
+    pub(super) fn add(&mut self, client: &Arc<Client>) {
+        self.near += usize::from(client.locality() > Locality::Elsewhere);
+        self.consumers.push(client.clone());
     }
 
     /// Passes a wake on: no message may lie still beside a consumer that waits.
@@ -160,6 +179,8 @@ impl ChannelState {
     /// Takes a consumer out of the channel. Whether others are left.
     pub(super) fn remove(&mut self, client: &Arc<Client>, effects: &mut Effects) -> bool {
         self.consumers.retain(|c| !Arc::ptr_eq(c, client));
+        let near = self.consumers.iter();
+        self.near = near.filter(|c| c.locality() > Locality::Elsewhere).count();
         if client.waiting.swap(false, Relaxed) {
             self.waiting.retain(|c| !Arc::ptr_eq(c, client));
         } else {

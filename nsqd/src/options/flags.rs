@@ -73,6 +73,10 @@ pub const FLAGS: &[Flag] = &[
         "a region represents a larger domain, made up of one or more zones",
     ),
     Flag::string("topology-zone", "", "a zone represents a logical failure domain"),
+    Flag::strings(
+        "enable-experiment",
+        "enable experimental feature (may be given multiple times) (valid options: topology-aware-consumption)",
+    ),
     Flag::string("data-path", "", "path to store disk-backed messages"),
     Flag::int(
         "mem-queue-size",

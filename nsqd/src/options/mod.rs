@@ -127,6 +127,8 @@ pub struct Options {
     pub topology_region: String,
     /// Reported to clients.
     pub topology_zone: String,
+    /// Consumers of the same zone, then of the same region, are fed first.
+    pub topology_aware: bool,
     /// How long a connection may take for its first 4 bytes; zero: for ever.
     pub magic_timeout: Duration,
 }
@@ -182,6 +184,7 @@ impl Default for Options {
             max_deflate_level: 6,
             topology_region: String::new(),
             topology_zone: String::new(),
+            topology_aware: false,
             magic_timeout: Duration::from_secs(300),
         }
     }
@@ -287,6 +290,7 @@ impl TryFrom<&Values> for Options {
             max_deflate_level: level,
             topology_region: values.string("topology-region").to_owned(),
             topology_zone: values.string("topology-zone").to_owned(),
+            topology_aware: experiment(values, "topology-aware-consumption"),
             magic_timeout: values.duration("magic-timeout"),
         })
     }
@@ -320,6 +324,12 @@ fn statsd_settings(values: &Values) -> Result<Option<statsd::Settings>, String> 
         packet_size: usize::try_from(size).unwrap_or(0),
         exclude_ephemeral: values.bool("statsd-exclude-ephemeral"),
     }))
+}
+
+/// Whether an experiment is on; names that are not known are passed over, as in the reference.
+fn experiment(values: &Values, name: &str) -> bool {
+    let wanted = values.strings("enable-experiment");
+    wanted.iter().any(|wanted| wanted == name)
 }
 
 /// That of `REQ`, unless it is set (extensions spec 5.2).

@@ -6,7 +6,7 @@ use super::{Session, Stop, unless_closed};
 use crate::auth::Request;
 use crate::broker::CannotSubscribe;
 use crate::channel::SubscribeRefused;
-use crate::client::{ClientState, Compression, Identity};
+use crate::client::{ClientState, Compression, Identity, Locality};
 use nsq_protocol::identify::IdentifyRequest;
 use nsq_protocol::v2::{FrameType, OK};
 use nsq_protocol::{ChannelName, ErrorCode, MessageId, TopicName};
@@ -29,7 +29,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         } else {
             OK.to_vec()
         };
-        *self.client.identity.lock() = Identity {
+        let identity = Identity {
             client_id: request.client_id,
             hostname: request.hostname,
             user_agent: request.user_agent,
@@ -37,6 +37,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             topology_zone: request.topology_zone,
             topology_region: request.topology_region,
         };
+        let options = &self.broker.options;
+        if options.topology_aware {
+            let locality = Locality::of(&identity, &options.topology_zone, &options.topology_region);
+            self.client.set_locality(locality);
+        }
+        *self.client.identity.lock() = identity;
         if self.times.heartbeat_at.is_none() || self.negotiated.heartbeat != Some(Duration::from_secs(30)) {
             self.start_heartbeats();
         }

@@ -48,6 +48,7 @@ fn nd_161_the_timeout_is_an_upper_bound() {
     }
 }
 
+/// In the place of nd_162 and nd_163, which the extensions override (18): sizes and times are upper bounds.
 #[test]
 fn nothing_waits_for_a_full_buffer() {
     if ours_only("X messages in the output buffer") {

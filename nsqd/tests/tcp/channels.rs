@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use nsq_testkit::{Conn, Daemon, Next, Stopwatch, nsqd, ours_only};
+use nsq_testkit::{BOUND, Conn, Daemon, Next, Stopwatch, eventually, nsqd, ours_only};
 use serde_json::Value;
 
 /// Long enough for a message that must not come.
@@ -276,4 +276,96 @@ fn nd_190_without_the_experiment_there_is_no_preference() {
         ],
         [&Value::Null; 2]
     );
+}
+
+/// A consumer of `t`/`c` that says where it is.
+fn consumer_at(daemon: &Daemon, zone: &str, region: &str, ready: u32) -> Conn {
+    let mut conn = daemon.connect();
+    conn.identify(&format!(
+        r#"{{"topology_zone":"{zone}","topology_region":"{region}"}}"#
+    ));
+    conn.expect_ok();
+    conn.subscribe("t", "c");
+    conn.command(&format!("RDY {ready}"));
+    conn
+}
+
+/// Publishes messages one by one, each when the one before has arrived. Which of the consumers got each.
+fn who_gets(daemon: &Daemon, consumers: &mut [Conn], count: usize) -> Vec<usize> {
+    let mut producer = daemon.connect();
+    let mut got = Vec::new();
+    // All of them wait in line: a look at the stats comes after what they sent before.
+    eventually(BOUND, || {
+        daemon.channel("t", "c")["client_count"] == consumers.len()
+    });
+    for consumer in consumers.iter_mut() {
+        consumer.expect_silence(Duration::from_millis(50));
+    }
+    for _ in 0..count {
+        producer.publish("t", b"m");
+        eventually(BOUND, || {
+            let first = consumers
+                .iter_mut()
+                .position(|consumer| matches!(consumer.next(Duration::from_millis(5)), Next::Frame(_)));
+            got.extend(first);
+            first.is_some()
+        });
+    }
+    got
+}
+
+#[test]
+fn nd_188_nearer_consumers_are_fed_first() {
+    if ours_only("topology flags and keys") {
+        return;
+    }
+    let daemon = nsqd!(
+        "--enable-experiment=topology-aware-consumption",
+        "--topology-zone=z",
+        "--topology-region=r"
+    );
+    let mut consumers =
+        [("x", "q"), ("y", "r"), ("z", "r")].map(|(zone, region)| consumer_at(&daemon, zone, region, 3));
+    assert_eq!(who_gets(&daemon, &mut consumers, 9), [2, 2, 2, 1, 1, 1, 0, 0, 0]);
+    let channel = daemon.channel("t", "c");
+    for key in [
+        "zone_local_msg_count",
+        "region_local_msg_count",
+        "global_msg_count",
+    ] {
+        assert_eq!(channel[key], 3, "{key}");
+    }
+}
+
+#[test]
+fn nd_189_the_zone_takes_all_that_it_can() {
+    if ours_only("topology flags and keys") {
+        return;
+    }
+    let daemon = nsqd!(
+        "--enable-experiment=topology-aware-consumption",
+        "--topology-zone=z",
+        "--topology-region=r"
+    );
+    let mut consumers = [("x", "q"), ("z", "r"), ("y", "q"), ("z", "other")]
+        .map(|(zone, region)| consumer_at(&daemon, zone, region, 10));
+    let got = who_gets(&daemon, &mut consumers, 21);
+    assert!(got[..20].iter().all(|who| [1, 3].contains(who)), "{got:?}");
+    assert!([0, 2].contains(&got[20]), "{got:?}");
+}
+
+/// A server that does not say where it is, and names that nobody knows, change nothing.
+#[test]
+fn an_unknown_place_is_near_to_nobody() {
+    if ours_only("topology flags and keys") {
+        return;
+    }
+    let daemon = nsqd!(
+        "--enable-experiment=topology-aware-consumption",
+        "--enable-experiment=unknown"
+    );
+    let mut consumer = consumer_at(&daemon, "", "", 1);
+    publish_numbers(&daemon, "t", 1);
+    receive(&mut consumer, 1);
+    assert_eq!(daemon.channel("t", "c")["global_msg_count"], 1);
 }

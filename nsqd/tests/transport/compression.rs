@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{compressed, identified, launch, works};
 
+/// With nd_139: a server that has neither.
 #[test]
 fn nd_138_139_both_compressions_are_refused_unless_the_server_has_none() {
     let daemon = launch().start();

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{Files, assert_clear_failure, identified, launch, lets_in, secured, works};
 
+/// With nd_149: the names of what was agreed.
 #[test]
 fn nd_148_149_everything_goes_through_tls() {
     let files = Files::new();
@@ -30,6 +31,7 @@ fn nd_148_149_everything_goes_through_tls() {
     assert_eq!(client["tls_version"], "TLS1.2");
 }
 
+/// With nd_150: each compression through TLS.
 #[test]
 fn nd_140_150_compression_lies_on_top_of_tls() {
     let files = Files::new();

@@ -87,6 +87,7 @@ fn nd_156_some_certificate_may_be_required() {
     assert_eq!(daemon.get("/ping").status, 403);
 }
 
+/// With nd_158: HTTP stays open.
 #[test]
 fn nd_157_158_a_certificate_of_the_ca_may_be_required() {
     let files = Files::new();
