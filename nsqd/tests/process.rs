@@ -70,6 +70,13 @@ fn nd_206_a_missing_data_path_ends_the_start() {
     );
 }
 
+/// A folder that is there and takes no file.
+#[test]
+fn a_data_path_that_cannot_be_written_ends_the_start() {
+    let ended = run(&["--data-path=/proc"]);
+    assert_fatal(&ended, "failed to persist metadata - open /proc/nsqd.dat.");
+}
+
 #[test]
 fn nd_247_the_version_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();

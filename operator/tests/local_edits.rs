@@ -125,6 +125,94 @@ fn scale_up_and_drain_with_consumers() {
     local.stop();
 }
 
+/// OP-196: 3 -> 4 -> 2 with messages and nobody who consumes them: the new node joins, the two that leave hand everything to those
+/// that stay, deferred and paused messages too.
+#[test]
+fn op_196_what_nobody_consumes_moves_to_the_nodes_that_stay() {
+    if is_upstream() {
+        // evacuation is ours
+        return;
+    }
+    let evacuating = |nsqd| {
+        let manifest = manifest(nsqd, 1, "");
+        manifest.replace("evacuate: Never", "evacuate: WhenStuck, evacuateAfter: 1s")
+    };
+    let mut local = Local::running(&evacuating(3));
+    for target in [
+        "/topic/create?topic=orders",
+        "/channel/create?topic=orders&channel=billing",
+        "/channel/create?topic=orders&channel=paused",
+    ] {
+        assert_eq!(local.http("nsqd-0", "POST", target, "").unwrap().0, 200);
+    }
+    let known = || {
+        let channels = local.json("nsqlookupd-0", "/channels?topic=orders")["channels"].clone();
+        channels == json!(["billing", "paused"])
+    };
+    eventually(PATIENCE, known);
+    local.edit(&evacuating(4));
+    local.await_status("4/4", |status| {
+        status["nsqd"]["readyText"] == "4/4" && status["phase"] == "Running"
+    });
+    for node in 0..4 {
+        for number in 0..50 {
+            let body = format!("{node}-{number}");
+            let target = "/pub?topic=orders";
+            let published = local
+                .http(&format!("nsqd-{node}"), "POST", target, &body)
+                .unwrap();
+            assert_eq!(published.0, 200);
+        }
+    }
+    let later = local.http("nsqd-3", "POST", "/pub?topic=orders&defer=600000", "later");
+    assert_eq!(later.unwrap().0, 200);
+    let paused = local.http("nsqd-3", "POST", "/channel/pause?topic=orders&channel=paused", "");
+    assert_eq!(paused.unwrap().0, 200);
+    local.edit(&evacuating(2));
+    local.await_status("2/2", |status| {
+        status["phase"] == "Running" && status["nsqd"]["readyText"] == "2/2"
+    });
+    let names: Vec<String> = local.pids().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["nsqadmin", "nsqd-0", "nsqd-1", "nsqlookupd-0"]);
+    let stats = ["nsqd-0", "nsqd-1"].map(|node| local.json(node, "/stats?format=json&topic=orders"));
+    let sum = |channel: &str, key: &str| -> i64 {
+        let channels = stats
+            .iter()
+            .flat_map(|stats| stats["topics"][0]["channels"].as_array().unwrap());
+        let of = channels.filter(|found| found["channel_name"] == channel);
+        of.map(|found| found[key].as_i64().unwrap()).sum()
+    };
+    for channel in ["billing", "paused"] {
+        assert_eq!(
+            (sum(channel, "depth"), sum(channel, "deferred_count")),
+            (200, 1),
+            "{channel}"
+        );
+    }
+    let stdout = local.stdout();
+    assert!(
+        stdout.contains("\"evacuated\":"),
+        "the table shows what was moved: {stdout}"
+    );
+    let mut bodies = Vec::new();
+    for (node, stats) in ["nsqd-0", "nsqd-1"].iter().zip(&stats) {
+        let depth = stats["topics"][0]["channels"][0]["depth"].as_i64().unwrap();
+        let mut consumer = Conn::connect(local.tcp(node));
+        consumer.send(b"  V2");
+        consumer.subscribe("orders", "billing");
+        consumer.command("RDY 5");
+        for _ in 0..depth {
+            let message = consumer.message();
+            bodies.push(String::from_utf8(message.body).unwrap());
+            consumer.command(&format!("FIN {}", message.id));
+        }
+    }
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 200, "each of them once");
+    local.stop();
+}
+
 /// A node that joins says what it waits for, and is not sent to before that: nobody consumes the channel, so the wait ends by
 /// its timeout.
 #[test]

@@ -6,7 +6,7 @@
     reason = "tests with real daemons and files"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -239,5 +239,49 @@ fn ex_007_go_nsqd_passes_over_what_it_does_not_know() {
         assert_eq!(drain(&daemon, "t", "c", 1), [b"served"]);
         assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
         assert_eq!(std::fs::read(&policy).unwrap(), text, "{maker:?}");
+    }
+}
+
+/// Names, types and defaults of the flags that a program's usage lists.
+fn flags(maker: Maker) -> BTreeMap<String, (String, String)> {
+    let output = Command::new(maker.program("nsqd"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let usage = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let mut found = BTreeMap::new();
+    let mut lines = usage.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(flag) = line.strip_prefix("  -") else {
+            continue;
+        };
+        let mut words = flag.split_whitespace();
+        let (name, kind) = (words.next().unwrap(), words.next().unwrap_or("bool"));
+        let mut help = String::new();
+        while let Some(more) = lines.next_if(|line| !line.starts_with("  -")) {
+            help.push_str(more);
+        }
+        let default = help
+            .rsplit_once("(default ")
+            .map(|(_, default)| default.trim_end_matches(')'));
+        let default = default.unwrap_or_default().to_owned();
+        found.insert(name.to_owned(), (kind.to_owned(), default));
+    }
+    found
+}
+
+/// Whoever swaps the program keeps the command line.
+#[test]
+fn every_flag_of_go_nsqd_is_there_with_its_type_and_default() {
+    let (ours, theirs) = (flags(Maker::Ours), flags(Maker::Reference));
+    assert!(theirs.len() > 50, "{theirs:?}");
+    for (name, (kind, default)) in theirs {
+        let (our_kind, our_default) = ours.get(&name).unwrap_or_else(|| panic!("no --{name}"));
+        assert_eq!(*our_default, default, "--{name}");
+        // A bool with a third value is a value in our usage.
+        assert!(
+            *our_kind == kind || name == "tls-required",
+            "--{name} {our_kind}, not {kind}"
+        );
     }
 }
