@@ -238,6 +238,7 @@ fn op_155_an_empty_node_stays_up_and_says_for_how_long_it_is_empty() {
     let daemon = launch().start();
     daemon.connect().publish("t", b"x");
     daemon.act("/channel/create?topic=t&channel=c");
+    eventually(BOUND, || daemon.channel("t", "c")["depth"] == 1);
     drain(&daemon);
     let stands = drained(&daemon);
     assert_eq!(

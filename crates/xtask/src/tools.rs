@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::process::{Outcome, answers, command, root, run, target_dir};
+use crate::process::{Outcome, answers, cargo, command, root, run, target_dir};
 
 /// One thing to install.
 #[derive(Clone, Copy)]
@@ -17,6 +17,12 @@ pub(crate) enum Tool {
     Pynsq,
     /// nsqjs in a folder of its own
     Nsqjs,
+    /// gnsq in an environment of its own
+    Gnsq,
+    /// the test client of nsq-j with its libraries
+    NsqJ,
+    /// the test client of tokio-nsq
+    TokioNsq,
     /// Prometheus and promtool
     Prometheus,
 }
@@ -36,6 +42,8 @@ pub(crate) fn programs_present() -> Result<(), String> {
         ("python3", "--version"),
         ("node", "--version"),
         ("npm", "--version"),
+        ("javac", "-version"),
+        ("mvn", "--version"),
     ];
     let missing: Vec<&str> = needed
         .iter()
@@ -53,11 +61,14 @@ impl Tool {
     /// The folder of the reference's programs below [`folder`].
     pub(crate) const REFERENCE: &'static str = "go-nsq-daemons";
 
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Reference,
         Self::GoNsq,
         Self::Pynsq,
         Self::Nsqjs,
+        Self::Gnsq,
+        Self::NsqJ,
+        Self::TokioNsq,
         Self::Prometheus,
     ];
 
@@ -72,6 +83,12 @@ impl Tool {
             ),
             Self::Pynsq => (e2e.join("clients/pynsq"), &["requirements.txt"]),
             Self::Nsqjs => (e2e.join("clients/nsqjs"), &["package.json", "package-lock.json"]),
+            Self::Gnsq => (e2e.join("clients/gnsq"), &["requirements.txt"]),
+            Self::NsqJ => (e2e.join("clients/nsq-j"), &["pom.xml", "Client.java"]),
+            Self::TokioNsq => (
+                e2e.join("clients/tokio-nsq"),
+                &["Cargo.toml", "Cargo.lock", "src/main.rs"],
+            ),
             // Any version does: what is asked of it is as old as its text format.
             Self::Prometheus => (e2e, &[]),
         }
@@ -83,6 +100,9 @@ impl Tool {
             Self::GoNsq => "go-nsq",
             Self::Pynsq => "pynsq",
             Self::Nsqjs => "nsqjs",
+            Self::Gnsq => "gnsq",
+            Self::NsqJ => "nsq-j",
+            Self::TokioNsq => "tokio-nsq",
             Self::Prometheus => "prometheus",
         }
     }
@@ -112,7 +132,7 @@ impl Tool {
                 .current_dir(source)
                 .args(["build", "-o", &out, "tool"])),
             Self::GoNsq => run(command("go").current_dir(source).args(["build", "-o", &out, "."])),
-            Self::Pynsq => {
+            Self::Pynsq | Self::Gnsq => {
                 run(command("python3").args(["-m", "venv", &out]))?;
                 let pip = target.join("bin/pip").to_string_lossy().into_owned();
                 let list = source.join("requirements.txt").to_string_lossy().into_owned();
@@ -126,6 +146,36 @@ impl Tool {
                 run(command("npm")
                     .current_dir(target)
                     .args(["ci", "--no-audit", "--no-fund", "--omit=dev"]))
+            }
+            Self::NsqJ => {
+                let to = format!("-DoutputDirectory={}", target.display());
+                run(command("mvn").current_dir(source).args([
+                    "-q",
+                    "-B",
+                    "dependency:copy-dependencies",
+                    &to,
+                ]))?;
+                let classes = format!("{out}*");
+                run(command("javac")
+                    .current_dir(source)
+                    .args(["-d", &out, "-cp", &classes, "Client.java"]))
+            }
+            Self::TokioNsq => {
+                // Beside ours: its dependencies are of another generation, and the two would take turns in building.
+                let build = target.join("build");
+                run(cargo()
+                    .current_dir(source)
+                    .arg("build")
+                    .arg("--locked")
+                    .arg("--target-dir")
+                    .arg(&build))?;
+                let (from, to) = (
+                    build.join("debug/tokio-nsq-client"),
+                    target.join("tokio-nsq-client"),
+                );
+                fs::copy(&from, &to)
+                    .map(drop)
+                    .map_err(|e| format!("copy {}: {e}", from.display()))
             }
             Self::Prometheus => prometheus(target),
         }

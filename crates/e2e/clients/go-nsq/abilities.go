@@ -37,7 +37,7 @@ func abilities(address, layers string) error {
 	}
 
 	config.MaxInFlight = 1
-	config.MsgTimeout = time.Second
+	config.MsgTimeout = 2 * time.Second
 	config.DefaultRequeueDelay = 0
 	config.BackoffMultiplier = 50 * time.Millisecond
 	consumer, err := nsq.NewConsumer(topic, "channel", config)
@@ -58,7 +58,7 @@ func abilities(address, layers string) error {
 		case body == "touch":
 			// Longer than the time-out in all, so that only the touches keep it from coming again.
 			for range 5 {
-				time.Sleep(300 * time.Millisecond)
+				time.Sleep(500 * time.Millisecond)
 				message.Touch()
 			}
 		case body == "deferred" && time.Since(began) < 300*time.Millisecond:

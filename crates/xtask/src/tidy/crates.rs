@@ -176,9 +176,9 @@ fn refusal(edge: &Edge) -> Option<String> {
     ))
 }
 
-/// Every package takes its lints from the workspace.
+/// Every package takes its lints from the workspace, unless it is a workspace of its own.
 pub(super) fn check_manifest(path: &str, content: &str) -> Option<String> {
-    let is_member = content.contains("[package]") && !path.starts_with("fuzz/");
+    let is_member = content.contains("[package]") && !content.contains("[workspace]");
     let takes_lints = content.contains("[lints]\nworkspace = true");
     (is_member && !takes_lints).then(|| format!("{path}: has no `[lints] workspace = true`"))
 }
@@ -253,5 +253,6 @@ mod tests {
         assert!(check_manifest("nsqd/Cargo.toml", "[package]\nname = \"nsqd\"\n").is_some());
         assert!(check_manifest("nsqd/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n").is_none());
         assert!(check_manifest("Cargo.toml", "[workspace]\n").is_none());
+        assert!(check_manifest("fuzz/Cargo.toml", "[package]\n\n[workspace]\n").is_none());
     }
 }
