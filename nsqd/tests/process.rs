@@ -9,6 +9,7 @@ use nsq_testkit::{Daemon, Ended, Launch, nsqd_binary, ours_only, run_to_end};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use tempfile::TempDir;
@@ -126,6 +127,23 @@ fn nd_249_a_port_in_use_leaves_the_data_untouched() {
     }
 }
 
+/// As under a service manager, which gives a small soft limit for programs that cannot do with more.
+#[test]
+fn more_connections_are_taken_than_the_soft_limit_of_open_files_has_room_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let limited = folder.path().join("limited");
+    let nsqd = nsqd_binary(env!("CARGO_BIN_EXE_nsqd"));
+    let script = format!("#!/bin/sh\nulimit -S -n 64\nexec '{}' \"$@\"\n", nsqd.display());
+    fs::write(&limited, script).unwrap();
+    fs::set_permissions(&limited, fs::Permissions::from_mode(0o755)).unwrap();
+    let daemon = Launch::new(limited).start();
+    let mut open: Vec<_> = (0..200).map(|_| daemon.connect()).collect();
+    for conn in &mut open {
+        conn.publish("t", b"m");
+    }
+    daemon.expect_topic("t", &[("message_count", 200)]);
+}
+
 #[test]
 fn nd_250_flags_without_effect() {
     let mut daemon = launch().flag("--verbose").flag("--worker-id").start();
@@ -199,6 +217,34 @@ fn the_first_lines_of_a_start() {
         assert!(lines.any(|line| line.contains(text)), "{text}: {log}");
     }
     assert_eq!(log.matches("HTTP: listening on ").count(), 1, "{log}");
+}
+
+/// What nsqio/nsq v1.3.0 does not know, with values that are not the defaults.
+const EXTENSIONS: [(&str, &str); 5] = [
+    ("join-timeout", "2s"),
+    ("magic-timeout", "1m"),
+    ("max-defer-timeout", "2h"),
+    ("metrics-max-channels", "10"),
+    ("ops-address", "127.0.0.1:0"),
+];
+
+#[test]
+fn ex_006_extensions_are_strings_in_a_file_too() {
+    let key = |flag: &str| flag.replace('-', "_");
+    let folder = tempfile::tempdir().unwrap();
+    let lines = EXTENSIONS.map(|(flag, value)| format!("{} = \"{value}\"\n", key(flag)));
+    let launch = || Launch::new(env!("CARGO_BIN_EXE_nsqd"));
+    let by_file = launch().flag(config(&folder, &lines.concat())).start();
+    let by_flag = EXTENSIONS.iter().fold(launch(), |launch, (flag, value)| {
+        launch.flag(format!("--{flag}={value}"))
+    });
+    let (by_flag, by_default) = (by_flag.start(), launch().start());
+    for (flag, _) in EXTENSIONS {
+        let shown = |daemon: &Daemon| daemon.get(&format!("/config/{}", key(flag))).text();
+        assert_eq!(shown(&by_file), shown(&by_flag), "{flag}");
+        assert_ne!(shown(&by_file), shown(&by_default), "{flag}");
+    }
+    assert_eq!(by_file.ask_ops("GET", "/livez").status, 200);
 }
 
 #[test]

@@ -21,16 +21,32 @@ pub trait Daemon: Sized {
 }
 
 /// Runs the daemon that `start` starts until a signal or a failure ends it. `name` is that of the program; the log has
-/// been started. SIGTERM, SIGINT and SIGHUP end it cleanly with exit code 0; a start that fails, a failure and a stop that
+/// been started. The limit of open files is raised to the hard one. SIGTERM, SIGINT and SIGHUP end it cleanly with exit code 0; a start that fails, a failure and a stop that
 /// could not do everything end it with 1.
 pub fn run<D: Daemon>(
     name: &'static str,
     runtime: &mut Builder,
     start: impl AsyncFnOnce() -> Result<D, String>,
 ) -> ExitCode {
+    raise_file_limit();
     match runtime.enable_all().build() {
         Ok(runtime) => runtime.block_on(live(name, start)),
         Err(error) => fatal(name, &format!("cannot start the runtime - {error}")),
+    }
+}
+
+/// As many open files as the system allows this process: Go's runtime does it too, and service managers count on it when they
+/// give a small soft limit and a large hard one. Without effect on a system that refuses.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        let all = Rlimit {
+            current: maximum,
+            maximum,
+        };
+        let _ = setrlimit(Resource::Nofile, all);
     }
 }
 

@@ -27,7 +27,7 @@ pub use daemon::{Daemon, Launch};
 pub use http::{Reply, request_tls};
 pub use layers::Compression;
 pub use lookupd::{Answer, FakeLookupd, Seen};
-pub use process::{Ended, run_to_end};
+pub use process::{Ended, allow_open_files, run_to_end};
 pub use scrape::Scrape;
 pub use wait::{BOUND, Stopwatch, eventually};
 

@@ -243,3 +243,22 @@ fn follow(stderr: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> thread
         .spawn(read)
         .expect("a thread")
 }
+
+/// Lets this process have `count` files open, sockets included, as far as its hard limit goes.
+///
+/// # Panics
+/// The hard limit is lower.
+#[track_caller]
+pub fn allow_open_files(count: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < count) {
+        let more = Rlimit {
+            current: Some(count),
+            maximum,
+        };
+        let raised = setrlimit(Resource::Nofile, more);
+        raised.unwrap_or_else(|e| panic!("{count} open files are needed, the limit is {maximum:?}: {e}"));
+    }
+}

@@ -18,17 +18,17 @@ pub(crate) fn run(seconds: u64, only: Option<&str>) -> Outcome {
     }
     for target in targets.iter().filter(|t| only.is_none_or(|name| name == *t)) {
         let limit = format!("-max_total_time={seconds}");
+        // New inputs go to the first folder, which must exist; the seeds are read only.
+        let corpus = format!("fuzz/corpus/{target}");
+        std::fs::create_dir_all(root().join(&corpus)).map_err(|e| format!("create {corpus}: {e}"))?;
+        let seeds = format!("fuzz/seeds/{target}");
+        let seeds = root().join(&seeds).is_dir().then_some(seeds);
         // The sanitizer flag is not stable; this lets the pinned stable compiler take it.
         let mut fuzz = cargo();
-        fuzz.env("RUSTC_BOOTSTRAP", "1").args([
-            "fuzz",
-            "run",
-            target,
-            "--",
-            &limit,
-            "-timeout=5",
-            "-rss_limit_mb=1024",
-        ]);
+        fuzz.env("RUSTC_BOOTSTRAP", "1")
+            .args(["fuzz", "run", target, &corpus]);
+        fuzz.args(seeds)
+            .args(["--", &limit, "-timeout=5", "-rss_limit_mb=1024"]);
         process::run(&mut fuzz)?;
     }
     Ok(())

@@ -69,7 +69,11 @@ impl Program {
         self.parse_with(args, read_config)
     }
 
-    fn parse_with(
+    /// As [`Self::parse`], with the config file's text from `read`, which is given its path.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`]; a reason from `read` is part of the FATAL line.
+    pub fn parse_with(
         &self,
         args: impl IntoIterator<Item = String>,
         read: impl Fn(&str) -> Result<String, String>,

@@ -43,7 +43,7 @@ pub struct Limits {
     pub idle: Duration,
     /// Time that a peer may leave a piece of a response untaken.
     pub write: Duration,
-    /// Connections at one time; a further one gets 503 and is closed.
+    /// Connections at one time; a further one gets 503 (over TLS nothing) and is closed.
     pub connections: usize,
     /// Time that requests in progress get at shutdown.
     pub grace: Duration,
@@ -132,8 +132,11 @@ async fn accept<S: Send + Sync + 'static>(
         };
         match accepted {
             Ok((mut stream, _)) if open.load(Ordering::Relaxed) >= limits.connections => {
-                // an empty send buffer takes this without waiting; if not, the peer just sees the end
-                let _ = stream.write_all(OVERLOADED).now_or_never();
+                // An empty send buffer takes this without waiting; if not, the peer just sees the end. In TLS there is nothing
+                // to say before the handshake, which is the work that is refused here.
+                if tls.is_none() {
+                    let _ = stream.write_all(OVERLOADED).now_or_never();
+                }
             }
             Ok((stream, peer)) => {
                 let slot = Slot::take(&open);
