@@ -401,7 +401,7 @@ fn stop_resume_and_pause() {
     );
     local.edit(&with_mode("Stopped"));
     local.await_phase("Stopped");
-    assert_eq!(local.pids(), []);
+    eventually(PATIENCE, || local.pids().is_empty());
     local.edit(&managed);
     local.await_phase("Running");
     eventually(PATIENCE, || depth(&local, "nsqd-1", "t") == 1);
