@@ -7,7 +7,7 @@
 
 use nsq_testkit::tls::{Authority, Identity, serve_https};
 use nsq_testkit::{Answer, BOUND, Daemon, FakeLookupd, Launch, Seen, eventually, nsqd_binary, ours_only};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const KEYS: [&str; 7] = [
     "broadcast_address",
@@ -185,6 +185,20 @@ fn nd_259_a_connection_that_dropped_is_restored_with_everything() {
     eventually(BOUND * 2, || fake.lines().iter().any(|line| line == "PING"));
     assert_eq!(fake.lines(), ["REGISTER t", "REGISTER t", "PING"]);
     assert_eq!(identified(&fake).len(), 2);
+}
+
+#[test]
+fn a_nsqlookupd_that_comes_later_is_found_soon() {
+    if ours_only("a nsqlookupd that refuses or loses the connection") {
+        return;
+    }
+    let fake = FakeLookupd::start();
+    to_identify(&fake, b"not yet");
+    let daemon = launch(&fake).start();
+    daemon.expect_log("ERROR: LOOKUPD(");
+    to_identify(&fake, &fake.identity());
+    let soon = Duration::from_secs(10);
+    eventually(soon, || daemon.log().contains("peer info"));
 }
 
 #[test]

@@ -16,6 +16,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 const LIMIT: Duration = Duration::from_secs(1);
 /// Time between signs of life.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// Wait before a lost connection is made again; doubled after each failure, up to [`PING_INTERVAL`].
+const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// How it stands with one nsqlookupd.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +87,8 @@ impl Peer {
         let _ = removed.wait_for(|gone| *gone).await;
     }
 
-    /// Keeps it informed; dropped when it is removed. `wanted` tells what exists, `changes` when that changed. There is no
-    /// reconnect timer: the next sign of life or change connects again, and tells everything first.
+    /// Keeps it informed; dropped when it is removed. `wanted` tells what exists, `changes` when that changed. A lost or refused
+    /// connection is made again after a growing wait, and by the next change; everything is told first then.
     pub(super) async fn run(
         &self,
         identity: &PeerInfo,
@@ -97,9 +99,12 @@ impl Peer {
         // Not from one change to the next: changes that need no command must not put off the sign of life.
         let mut pings = tokio::time::interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut wait = FIRST_RETRY;
+        let mut retry_at = Instant::now() + wait;
         loop {
             let ping = tokio::select! {
                 _ = pings.tick() => true,
+                () = tokio::time::sleep_until(retry_at), if link.is_none() => false,
                 changed = changes.changed() => {
                     if changed.is_err() {
                         break;
@@ -110,7 +115,12 @@ impl Peer {
             if link.is_none() {
                 link = self.connect(identity, &wanted, &mut changes).await;
             }
-            let Some(open) = &mut link else { continue };
+            let Some(open) = &mut link else {
+                wait = wait.saturating_mul(2).min(PING_INTERVAL);
+                retry_at = Instant::now() + wait;
+                continue;
+            };
+            wait = FIRST_RETRY;
             let mut lines = open.registrar.catch_up(wanted());
             if ping {
                 lines.push(b"PING\n".to_vec());
@@ -118,6 +128,7 @@ impl Peer {
             if let Err(e) = open.tell(&lines, self.max_answer).await {
                 self.note_error(&e);
                 link = None;
+                retry_at = Instant::now() + wait;
                 *self.info.lock() = None;
             }
         }

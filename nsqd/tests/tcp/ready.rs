@@ -86,15 +86,21 @@ fn nd_086_the_window_opens_with_an_answer() {
 #[test]
 fn nd_087_a_smaller_window_waits_for_answers() {
     let daemon = nsqd!();
-    let mut conn = queued(&daemon, 3);
+    let mut conn = daemon.connect();
+    conn.identify(r#"{"heartbeat_interval":3000}"#);
+    conn.expect_ok();
+    conn.subscribe("t", "c");
+    publish(&daemon, 3);
     conn.command("RDY 10");
     let messages = receive(&mut conn, 3);
     conn.command("RDY 1");
-    // Its effect is seen before the next message exists.
+    // Its effect is seen before the next message exists: a heartbeat that comes after it was taken is sent by what also
+    // sends messages.
     daemon.expect_channel("t", "c", &[("in_flight_count", 3)]);
     nsq_testkit::eventually(nsq_testkit::BOUND, || {
         daemon.channel("t", "c")["clients"][0]["ready_count"] == 1
     });
+    conn.expect_heartbeat();
     publish(&daemon, 1);
     conn.expect_silence(WHILE);
     conn.finish(&messages[0]);
