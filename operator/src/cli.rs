@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::api::{Kind, parse_manifest};
+use crate::kubeworld::{self, Identity};
 use crate::localworld::{self, Surroundings};
 use crate::render::{DEFAULT_IMAGE, Format, RenderOptions, render};
 use crate::{check, crd};
@@ -40,6 +41,9 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("NSQ_GIT_COM
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Run the clusters of a Kubernetes API server
+    #[command(after_help = "Example:\n  nsq-operator run --leader-elect=false --log-format text")]
+    Run(kubeworld::Options),
     /// Run the cluster of a manifest as processes on this machine
     #[command(after_help = "Example:\n  nsq-operator local -f examples/quickstart.yaml")]
     Local(localworld::Options),
@@ -111,6 +115,7 @@ fn parse_kind(text: &str) -> Result<Kind, String> {
 #[must_use]
 pub fn main() -> ExitCode {
     let code = match Args::parse().command {
+        Command::Run(options) => operate(&options),
         Command::Local(options) => local(&options),
         Command::Check(options) => round_trip(&options),
         Command::Render(args) => objects(&args),
@@ -137,6 +142,21 @@ fn runtime() -> Result<tokio::runtime::Runtime, u8> {
             eprintln!("error: {error}");
             FAILED
         })
+}
+
+fn operate(options: &kubeworld::Options) -> u8 {
+    let identity = Identity {
+        host: std::env::var("POD_NAME")
+            .or_else(|_| std::env::var("HOSTNAME"))
+            .unwrap_or_default(),
+    };
+    match runtime().map(|runtime| runtime.block_on(kubeworld::run(options, &identity))) {
+        Ok(Ok(code)) | Err(code) => code,
+        Ok(Err(error)) => {
+            eprintln!("error: {error}");
+            FAILED
+        }
+    }
 }
 
 fn local(options: &localworld::Options) -> u8 {

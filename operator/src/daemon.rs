@@ -50,18 +50,24 @@ pub struct HttpDaemons {
 
 impl Default for HttpDaemons {
     fn default() -> Self {
+        Self::with_timeout(REQUEST)
+    }
+}
+
+impl HttpDaemons {
+    /// Daemons that get `timeout` for each request.
+    #[must_use]
+    pub fn with_timeout(timeout: Duration) -> Self {
         Self {
             client: Client {
-                connect_timeout: CONNECT,
-                request_timeout: REQUEST,
+                connect_timeout: CONNECT.min(timeout),
+                request_timeout: timeout,
                 max_body: MAX_BODY,
                 tls: None,
             },
         }
     }
-}
 
-impl HttpDaemons {
     async fn info(&self, at: &str) -> Result<Info, Error> {
         self.client.nsqd_info(at).await
     }

@@ -8,6 +8,8 @@
 //! | [`daemon`] | what is asked of the daemons over HTTP | what the answers mean |
 //! | [`world`] | the seam between plan and worlds | any world |
 //! | [`localworld`] | processes, ports, folders, the table | Kubernetes, decisions |
+//! | [`kubeworld`] | watches, applies, the lease, the queue of passes | decisions |
+//! | [`series`] | metrics about clusters | worlds |
 //! | [`cli`] | subcommands and exit codes | |
 //! | [`plan`] | every decision about a cluster, as a function of what was seen | clients, clocks, files, worlds |
 //! | [`check`] | messages through a cluster and back, as any client would | Kubernetes, local mode |
@@ -20,7 +22,9 @@ pub mod check;
 pub mod cli;
 pub mod crd;
 pub mod daemon;
+pub mod kubeworld;
 pub mod localworld;
 pub mod plan;
 pub mod render;
+pub mod series;
 pub mod world;

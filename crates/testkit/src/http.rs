@@ -57,7 +57,7 @@ impl Reply {
 
 /// Sends one request with a Content-Length and reads the answer.
 #[track_caller]
-pub(crate) fn request(address: SocketAddr, method: &str, target: &str, body: &[u8]) -> Reply {
+pub fn request(address: SocketAddr, method: &str, target: &str, body: &[u8]) -> Reply {
     let head = format!(
         "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::process::{self, Outcome, answers, cargo, output, root, target_dir};
 use crate::tools::{self, Tool};
-use crate::{codegen, local, tidy};
+use crate::{codegen, kube, local, tidy};
 
 /// One kind of check.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,6 +29,8 @@ pub(crate) enum Layer {
     Unit,
     /// the conformance tests of nsqd and nsqlookupd on the daemons of Go NSQ v1.3.0
     Reference,
+    /// the operator on a real Kubernetes, with the daemons in pods
+    Kube,
     /// whole-system tests with real clients
     E2e,
 }
@@ -47,7 +49,7 @@ impl From<String> for Stop {
 }
 
 /// The order of CI. The end-to-end layer is last: its output closes with cargo's own summary lines.
-const ORDER: [Layer; 9] = [
+const ORDER: [Layer; 10] = [
     Layer::Format,
     Layer::Lints,
     Layer::Tidy,
@@ -56,6 +58,7 @@ const ORDER: [Layer; 9] = [
     Layer::Tools,
     Layer::Unit,
     Layer::Reference,
+    Layer::Kube,
     Layer::E2e,
 ];
 
@@ -70,6 +73,7 @@ impl fmt::Display for Layer {
             Self::Tools => "tools",
             Self::Unit => "unit and conformance tests",
             Self::Reference => "conformance tests on the reference",
+            Self::Kube => "tests on Kubernetes",
             Self::E2e => "whole-system tests",
         })
     }
@@ -155,6 +159,8 @@ fn run_layer(layer: Layer) -> Result<(), Stop> {
                 "--workspace",
                 "--exclude",
                 "nsq-e2e",
+                "--exclude",
+                "nsq-testbed",
                 "--locked",
                 "--no-fail-fast",
             ]))?;
@@ -162,6 +168,24 @@ fn run_layer(layer: Layer) -> Result<(), Stop> {
         Layer::Reference => {
             tools::programs_present().map_err(Stop::Cannot)?;
             reference()?;
+        }
+        Layer::Kube => {
+            if let Some(obstacle) = kube::obstacle() {
+                return Err(Stop::Cannot(obstacle));
+            }
+            kube::cluster(kube::Action::Up)?;
+            let mut command = cargo();
+            command.args([
+                "test",
+                "--workspace",
+                "--locked",
+                "--no-fail-fast",
+                "--test",
+                "kube_*",
+            ]);
+            let tested = tests(kube::tell(&mut command));
+            kube::cluster(kube::Action::Down)?;
+            tested?;
         }
         Layer::E2e => {
             tools::programs_present().map_err(Stop::Cannot)?;

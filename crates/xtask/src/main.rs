@@ -15,6 +15,7 @@
 mod codegen;
 mod crash;
 mod fuzz;
+mod kube;
 mod layers;
 mod local;
 mod process;
@@ -65,6 +66,14 @@ enum Task {
         #[arg(long)]
         reference: bool,
     },
+    /// The Kubernetes cluster of the tests on this machine (Linux, root)
+    Kube {
+        /// What to do with it
+        #[arg(value_enum)]
+        action: kube::Action,
+    },
+    /// Build the container image of the daemons into target/images/, without a container engine
+    Image,
     /// Run each fuzz target for a while (needs cargo-fuzz)
     Fuzz {
         /// Seconds for each target
@@ -89,6 +98,8 @@ fn main() -> ExitCode {
         Some(Task::Tidy) => tidy::run(),
         Some(Task::Codegen { check }) => codegen::run(check),
         Some(Task::Crash { rounds, reference }) => crash::run(rounds, reference),
+        Some(Task::Kube { action }) => kube::cluster(action),
+        Some(Task::Image) => kube::image().map(|path| println!("{}", path.display())),
         Some(Task::Fuzz { seconds, target }) => fuzz::run(seconds, target.as_deref()),
     };
     match result {

@@ -16,7 +16,7 @@ pub(super) const CA_DIR: &str = "/etc/nsqd-ca";
 pub(super) fn build(cluster: &Resolved) -> Vec<Desired> {
     let lookupds = cluster
         .names()
-        .lookupd_addresses(cluster.spec.lookupd.replicas, 4160);
+        .lookupd_addresses(&cluster.registries.register_with, 4160);
     let nsqd = nsqd_file(cluster, Some(&lookupds));
     let mut maps = vec![
         config_map(cluster, Component::Nsqd, nsqd_name(cluster), &nsqd),

@@ -5,25 +5,29 @@ use serde_json::{Value, json};
 use super::config_map::{admin_file, lookupd_file};
 use super::object::{Desired, Draft, INDEX, ObjectKind, lookupd_selector, selector};
 use super::pod::{PodDraft, config_volume, container_ports, read_only, scrape};
-use super::resolved::Resolved;
+use super::resolved::{Registry, Resolved};
 use super::route::base_path;
-use crate::api::Component;
+use crate::api::{Component, ExtraKeys};
 use crate::canonical::hash16;
 
 /// Annotation of pod templates whose ConfigMap has a fixed name: a new file is a new template.
 const CONFIG_HASH: &str = "nsq.rs/config-hash";
+/// Annotation of the Deployment of an nsqlookupd on its way out: when that began, as RFC 3339.
+pub const REMOVING_SINCE: &str = "nsq.rs/removing-since";
 
 /// Deployments of the nsqlookupd. There is no state to keep, so a pod on a dead machine is replaced without
 /// help; Recreate, so that an address never has two half-filled registries behind it.
 pub(super) fn lookupds(cluster: &Resolved) -> Vec<Desired> {
-    let one = |index| {
+    let one = |registry: &Registry| {
+        let index = registry.index;
         let body = json!({"spec": {
-            "replicas": cluster.running(1),
+            "replicas": i32::from(cluster.registries.running),
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": lookupd_selector(cluster, index)},
             "template": lookupd_template(cluster, index),
         }});
         let name = cluster.names().indexed(Component::Lookupd, index);
+        let since = registry.removing_since.iter();
         Draft::new(
             cluster,
             ObjectKind::Deployment,
@@ -32,9 +36,14 @@ pub(super) fn lookupds(cluster: &Resolved) -> Vec<Desired> {
             body,
         )
         .index(index)
+        .annotations(&ExtraKeys(
+            since
+                .map(|since| (REMOVING_SINCE.to_owned(), since.clone()))
+                .collect(),
+        ))
         .finish()
     };
-    (0..cluster.spec.lookupd.replicas).map(one).collect()
+    cluster.registries.all.iter().map(one).collect()
 }
 
 fn lookupd_template(cluster: &Resolved, index: i32) -> Value {
@@ -75,7 +84,7 @@ pub(super) fn admin(cluster: &Resolved) -> Option<Desired> {
         return None;
     }
     let body = json!({"spec": {
-        "replicas": cluster.running(cluster.spec.admin.replicas),
+        "replicas": cluster.registries.admins,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "selector": {"matchLabels": selector(cluster, Some(Component::Admin))},
         "template": admin_template(cluster),
@@ -101,7 +110,7 @@ fn admin_template(cluster: &Resolved) -> Value {
         "--config=/etc/nsqadmin/nsqadmin.cfg".to_owned(),
         "--http-address=:4171".to_owned(),
     ];
-    let lookupds = names.lookupd_addresses(cluster.spec.lookupd.replicas, 4161);
+    let lookupds = names.lookupd_addresses(&cluster.registries.read_by_admin, 4161);
     args.extend(
         lookupds
             .iter()

@@ -20,9 +20,10 @@ mod service_account;
 mod stateful_set;
 
 pub use daemon_config::{DaemonLog, NsqdTlsFiles, admin_config, lookupd_config, nsqd_config};
+pub use deployment::REMOVING_SINCE;
 pub use names::Names;
-pub use object::{Desired, ObjectKind, SPEC_HASH, TEMPLATE_HASH};
-pub use resolved::{Apis, Live, LiveClaim, NodeCount, Resolved};
+pub use object::{Desired, ObjectKind, POD_HASH, RESTARTED_AT, SPEC_HASH, TEMPLATE_HASH};
+pub use resolved::{Apis, Live, LiveClaim, NodeCount, Registries, Registry, Resolved};
 
 /// All child objects of a cluster, in the order they are applied in: what others refer to comes first,
 /// so that nsqd finds the names of the nsqlookupd and every pod its account, configuration and claim.

@@ -56,11 +56,12 @@ impl Names<'_> {
         self.service_host(&self.indexed(Component::Lookupd, index))
     }
 
-    /// `host:port` of the first `count` nsqlookupd.
+    /// `host:port` of some nsqlookupd.
     #[must_use]
-    pub fn lookupd_addresses(&self, count: i32, port: u16) -> Vec<String> {
-        (0..count)
-            .map(|index| format!("{}:{port}", self.lookupd_host(index)))
+    pub fn lookupd_addresses(&self, indexes: &[i32], port: u16) -> Vec<String> {
+        indexes
+            .iter()
+            .map(|index| format!("{}:{port}", self.lookupd_host(*index)))
             .collect()
     }
 

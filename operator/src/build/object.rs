@@ -1,5 +1,7 @@
 //! One desired object: its metadata, its labels, its hashes.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::resolved::Resolved;
@@ -10,6 +12,9 @@ use crate::canonical::hash16;
 pub const SPEC_HASH: &str = "nsq.rs/spec-hash";
 /// Annotation with the hash of the pod template, on StatefulSet and Deployments.
 pub const TEMPLATE_HASH: &str = "nsq.rs/template-hash";
+/// Annotation of the StatefulSet with the hash of its pod template without image, configuration and restart: it tells why a
+/// template differs from the one before.
+pub const POD_HASH: &str = "nsq.rs/pod-hash";
 
 /// Kinds of child objects, in the order they are applied in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -172,6 +177,10 @@ impl<'a> Draft<'a> {
         if let Some(template) = self.body.pointer("/spec/template") {
             self.annotations
                 .insert(TEMPLATE_HASH.to_owned(), hash16(template).into());
+            if self.kind == ObjectKind::StatefulSet {
+                self.annotations
+                    .insert(POD_HASH.to_owned(), rest_hash(template).into());
+            }
         }
         let mut object = self.body;
         object["apiVersion"] = self.kind.api_version().into();
@@ -182,7 +191,7 @@ impl<'a> Draft<'a> {
             "labels": self.labels,
             "annotations": self.annotations,
         });
-        let hash = hash16(&object);
+        let hash = hash16(&without_claim_templates(&object));
         object["metadata"]["annotations"][SPEC_HASH] = hash.into();
         Desired {
             kind: self.kind,
@@ -192,6 +201,41 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// The part of an object that can differ from the live one. Claim templates are copied from the live StatefulSet, which the
+/// server has filled with defaults by then.
+fn without_claim_templates(object: &Value) -> Cow<'_, Value> {
+    if object.pointer("/spec/volumeClaimTemplates").is_none() {
+        return Cow::Borrowed(object);
+    }
+    let mut object = object.clone();
+    if let Some(spec) = object["spec"].as_object_mut() {
+        spec.remove("volumeClaimTemplates");
+    }
+    Cow::Owned(object)
+}
+
+/// Hash of a pod template without the parts that are reasons of their own: image, ConfigMap, restart.
+fn rest_hash(template: &Value) -> String {
+    let mut rest = template.clone();
+    if let Some(annotations) = rest
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    {
+        annotations.remove(RESTARTED_AT);
+    }
+    for (path, key) in [
+        ("/spec/containers/0", "image"),
+        ("/spec/volumes/0/configMap", "name"),
+    ] {
+        if let Some(part) = rest.pointer_mut(path).and_then(Value::as_object_mut) {
+            part.remove(key);
+        }
+    }
+    hash16(&rest)
+}
+
+/// Annotation of nsqd's pod template that changes with `restartedAt`.
+pub const RESTARTED_AT: &str = "nsq.rs/restarted-at";
 /// Label with the number of an nsqlookupd.
 pub(super) const INDEX: &str = "nsq.rs/index";
 /// Label by which the publish Service finds nodes.

@@ -24,6 +24,8 @@ pub struct Resolved {
     pub flavor: Flavor,
     /// Nodes and how far they may be replaced.
     pub nodes: NodeCount,
+    /// Registries and consoles, and who is told of which.
+    pub registries: Registries,
     /// Namespace of the operator, allowed in network policies; `None` leaves that rule out.
     pub operator_namespace: Option<String>,
     /// Optional APIs of the cluster.
@@ -71,6 +73,49 @@ impl NodeCount {
     }
 }
 
+/// Which registries there should be, who is told of which, and how many consoles read them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registries {
+    /// Every registry that should exist, in order of its index.
+    pub all: Vec<Registry>,
+    /// They run; a stopped cluster keeps the objects and no pods.
+    pub running: bool,
+    /// Indexes of those that a starting node registers with.
+    pub register_with: Vec<i32>,
+    /// Indexes of those that the consoles read.
+    pub read_by_admin: Vec<i32>,
+    /// Number of consoles.
+    pub admins: i32,
+}
+
+/// One registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registry {
+    /// Its index.
+    pub index: i32,
+    /// When its removal began, as RFC 3339; `None` for one that stays.
+    pub removing_since: Option<String>,
+}
+
+impl Registries {
+    /// Those of the spec, all of them known to everybody.
+    fn of(spec: &NsqClusterSpec) -> Self {
+        let running = spec.mode != Mode::Stopped;
+        let indexes: Vec<i32> = (0..spec.lookupd.replicas).collect();
+        let stays = |index: &i32| Registry {
+            index: *index,
+            removing_since: None,
+        };
+        Self {
+            all: indexes.iter().map(stays).collect(),
+            running,
+            register_with: indexes.clone(),
+            read_by_admin: indexes,
+            admins: if running { spec.admin.replicas } else { 0 },
+        }
+    }
+}
+
 /// Optional APIs of the Kubernetes cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Apis {
@@ -107,6 +152,11 @@ impl Resolved {
     #[must_use]
     pub fn first(cluster: &NsqCluster, namespace: &str, default_image: &str) -> Self {
         let spec = cluster.spec.clone();
+        let nodes = if spec.mode == Mode::Stopped {
+            0
+        } else {
+            spec.nsqd.replicas
+        };
         let image = spec.image.clone().unwrap_or_else(|| default_image.to_owned());
         Self {
             name: cluster.metadata.name.clone().unwrap_or_default(),
@@ -117,7 +167,8 @@ impl Resolved {
                 .unwrap_or_else(|| namespace.to_owned()),
             uid: cluster.metadata.uid.clone(),
             flavor: spec.flavor_for(&image),
-            nodes: NodeCount::parked(spec.nsqd.replicas),
+            nodes: NodeCount::parked(nodes),
+            registries: Registries::of(&spec),
             image,
             spec,
             operator_namespace: None,
@@ -138,10 +189,5 @@ impl Resolved {
 
     pub(super) fn is_native(&self) -> bool {
         self.flavor == Flavor::Native
-    }
-
-    /// `count`, or none while the cluster is stopped.
-    pub(super) fn running(&self, count: i32) -> i32 {
-        if self.spec.mode == Mode::Stopped { 0 } else { count }
     }
 }

@@ -38,7 +38,12 @@ fn lookupds(cluster: &Resolved) -> Vec<Desired> {
         .index(index)
         .finish()
     };
-    let mut services: Vec<Desired> = (0..cluster.spec.lookupd.replicas).map(one).collect();
+    let mut services: Vec<Desired> = cluster
+        .registries
+        .all
+        .iter()
+        .map(|registry| one(registry.index))
+        .collect();
     let all = spec(
         cluster,
         selector(cluster, Some(Component::Lookupd)),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::claim;
 use super::config_map::{CA_DIR, TLS_DIR, nsqd_name};
-use super::object::{Desired, Draft, ObjectKind, PUBLISH, selector};
+use super::object::{Desired, Draft, ObjectKind, PUBLISH, RESTARTED_AT, selector};
 use super::pod::{PodDraft, config_volume, container_ports, read_only, scrape};
 use super::resolved::Resolved;
 use super::service::nsqd_ports;
@@ -12,12 +12,12 @@ use crate::api::{Component, ExposeType, StorageType, TlsMode, UpdateType, WhenDe
 
 pub(super) fn build(cluster: &Resolved) -> Desired {
     let nsqd = &cluster.spec.nsqd;
-    let replicas = cluster.running(cluster.nodes.desired());
+    let replicas = cluster.nodes.desired();
     let strategy = match nsqd.update.kind {
         // Leaving the partition out would let the controller replace every pod at once.
         UpdateType::Rolling => json!({
             "type": "RollingUpdate",
-            "rollingUpdate": {"partition": cluster.nodes.partition().min(replicas)},
+            "rollingUpdate": {"partition": cluster.nodes.partition()},
         }),
         // The server refuses the two together.
         UpdateType::OnDelete => json!({"type": "OnDelete"}),
@@ -56,7 +56,7 @@ fn template(cluster: &Resolved) -> Value {
     let nsqd = &cluster.spec.nsqd;
     let mut annotations = scrape(cluster, 4151, "/metrics");
     if let Some(moment) = &nsqd.restarted_at {
-        annotations.push(("nsq.rs/restarted-at", moment.clone()));
+        annotations.push((RESTARTED_AT, moment.clone()));
     }
     let env = vec![
         json!({"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}),

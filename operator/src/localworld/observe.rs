@@ -51,6 +51,8 @@ impl<D: Daemons + 'static> LocalWorld<D> {
             endpoints: self.endpoints(),
             wanted,
             refused: self.refused.clone(),
+            stuck: None,
+            may_roll: true,
             topics: self.declared.topics.clone(),
             channels: self.declared.channels.clone(),
             memory: self.memory.clone(),
@@ -109,6 +111,7 @@ impl<D: Daemons + 'static> LocalWorld<D> {
                 life: life(daemon),
                 ran: self.supervisor.folder.has_data(ident),
                 revision: daemon.map_or_else(|| wanted.nsqd.clone(), |daemon| daemon.launch.revision(ident)),
+                outdated: false,
                 fenced: daemon.is_some_and(|daemon| daemon.fenced),
                 broadcast: Address {
                     host: self.host.clone(),

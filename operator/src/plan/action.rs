@@ -278,6 +278,37 @@ pub enum EventReason {
     NsqdCrashLooping,
     /// A node announces another address than it should.
     WrongBroadcastAddress,
+    /// An object of that name belongs to somebody else.
+    NameConflict,
+    /// An object was refused by the API server.
+    ApplyFailed,
+    /// Somebody changed what belongs to the operator.
+    DriftReverted,
+}
+
+impl EventReason {
+    /// What was being done, as the API of events wants it. Source: operator spec 3.5.
+    #[must_use]
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Created | Self::NameConflict | Self::ApplyFailed | Self::DriftReverted => "Apply",
+            Self::ScalingUp | Self::ScaledUp => "Scale",
+            Self::DrainStarted
+            | Self::DrainProgress
+            | Self::DrainCancelled
+            | Self::DrainBlocked
+            | Self::NodeSealed
+            | Self::NodeRemoved
+            | Self::DrainTimedOut
+            | Self::DrainAborted
+            | Self::DrainForced
+            | Self::VolumeDeleted => "Drain",
+            Self::RolloutStarted | Self::RolloutFinished | Self::RolloutStuck => "Rollout",
+            Self::ConfigApplied => "Configure",
+            Self::InvalidSpec => "Validate",
+            Self::NsqdCrashLooping | Self::WrongBroadcastAddress => "Observe",
+        }
+    }
 }
 
 impl fmt::Display for EventReason {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use super::action::{Event, EventReason, NodeRequest};
 use super::draft::Draft;
+use super::observed::{Life, Node};
 use crate::api::LogLevel;
 
 /// Level of a node whose spec names none: the daemons' own default.
 const DEFAULT_LEVEL: LogLevel = LogLevel::Info;
 
-/// Compares every node that answered with what it should have. True if something had to be asked.
-pub(super) fn plan(draft: &mut Draft<'_>, addresses: &[String]) -> bool {
+/// Compares every node that stays for now and answered with what it should have. True if something had to be asked.
+pub(super) fn plan(draft: &mut Draft<'_>, current: i32, addresses: &[String]) -> bool {
     let observed = draft.observed;
     let level = observed
         .cluster
@@ -20,7 +21,8 @@ pub(super) fn plan(draft: &mut Draft<'_>, addresses: &[String]) -> bool {
         .log_level
         .unwrap_or(DEFAULT_LEVEL);
     let (mut lists, mut levels) = (Vec::new(), Vec::new());
-    for node in &observed.nodes {
+    let staying = |node: &&Node| node.ordinal < current && node.life != Life::Stopping;
+    for node in observed.nodes.iter().filter(staying) {
         let Ok(facts) = &node.facts else { continue };
         let sealing = draft.sealing.contains(&node.ordinal);
         let wanted: BTreeSet<&String> = addresses.iter().collect();

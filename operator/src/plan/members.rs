@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::action::NodeRequest;
 use super::draft::Draft;
 use super::observed::{Facts, Node, Observed};
@@ -170,6 +172,36 @@ impl Has {
             itself,
             paused,
         }
+    }
+}
+
+/// The status of a declared topic or channel whose cluster does not exist.
+#[must_use]
+pub fn without_cluster(
+    before: Option<&MemberStatus>,
+    generation: Option<i64>,
+    cluster: &str,
+    now: Timestamp,
+) -> MemberStatus {
+    let known = before
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
+    let text = format!("there is no NsqCluster {cluster} in this namespace");
+    let of = |kind, reason, text: &str| {
+        condition(
+            now,
+            known,
+            generation,
+            (kind, ConditionStatus::False, reason, text),
+        )
+    };
+    MemberStatus {
+        observed_generation: generation,
+        nodes: None,
+        conditions: vec![
+            of(ConditionType::Ready, Reason::ClusterNotFound, &text),
+            of(ConditionType::Stalled, Reason::NotStalled, ""),
+        ],
     }
 }
 

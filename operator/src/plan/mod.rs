@@ -36,9 +36,10 @@ pub use action::{
 };
 pub use counts::{Counts, in_memory};
 pub use drain::blocker_words;
+pub use members::without_cluster;
 pub use observed::{Address, Admin, Facts, Life, Lookupd, Memory, Node, Observed, Revision, Wanted};
 
-use crate::api::{Mode, OnTimeout};
+use crate::api::{ConditionType, Mode, NsqClusterStatus, OnTimeout};
 use draft::Draft;
 use drain::Drain;
 use observed::since;
@@ -99,7 +100,7 @@ pub fn plan(observed: &Observed) -> Plan {
         Vec::new()
     };
     let status = status::plan(&mut draft, &parts, &shape, lines);
-    let wake_after = wake_after(&draft, &parts, &shape);
+    let wake_after = wake_after(&draft, &parts, &shape, &status);
     let invalid = !observed.invalid.is_empty();
     let frozen = spec.mode == Mode::Paused || invalid;
     Plan {
@@ -148,7 +149,7 @@ fn run(draft: &mut Draft<'_>, parts: &mut Parts) -> Shape {
     let grown = replicas.count() > current;
     hold_back(&mut parts.drain, &replicas, observed);
     let addresses = registries::addresses(observed, &parts.registries.register_with);
-    parts.hot = hot::plan(draft, &addresses);
+    parts.hot = hot::plan(draft, current, &addresses);
     let free = !rolling && !parts.registries.rolling && !rollout::is_due(observed, current);
     Shape {
         partition: if grown {
@@ -243,13 +244,21 @@ fn changes(draft: &Draft<'_>, shape: &Shape, current: i32) -> Vec<String> {
     lines
 }
 
-fn wake_after(draft: &Draft<'_>, parts: &Parts, shape: &Shape) -> Duration {
+fn wake_after(draft: &Draft<'_>, parts: &Parts, shape: &Shape, status: &NsqClusterStatus) -> Duration {
     let observed = draft.observed;
     let expected = observed.nodes.len() == usize::try_from(shape.replicas.count()).unwrap_or(0)
         && observed.nodes.iter().all(|node| node.life.is_ready());
     let mut waits = vec![STEADY];
-    if !expected || parts.drain.status.is_some() || parts.rollout.status.is_some() || parts.registries.rolling
-    {
+    // What registries know, and whether daemons answer, nobody tells: it has to be asked for.
+    let unsettled = observed.cluster.spec.mode == Mode::Managed && !status.is_true(ConditionType::Ready);
+    let working = parts.drain.status.is_some() || parts.rollout.status.is_some() || parts.registries.rolling;
+    let registries = usize::try_from(observed.cluster.spec.lookupd.replicas).unwrap_or(0);
+    let behind = shape.register_with.len() < registries
+        || shape
+            .admin
+            .as_ref()
+            .is_some_and(|admin| admin.lookupds.len() < registries);
+    if !expected || unsettled || working || behind {
         waits.push(WORKING);
     }
     if parts.registries.removing {

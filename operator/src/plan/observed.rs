@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use nsq_http_api::lifecycle::Lifecycle;
 use nsq_http_api::nsqd::{Info, Stats};
 
-use crate::api::{Endpoints, NsqChannel, NsqCluster, NsqTopic, Violation};
+use crate::api::{Endpoints, NsqChannel, NsqCluster, NsqTopic, Reason, Violation};
 
 /// Everything one pass decides from.
 #[derive(Clone, Debug)]
@@ -34,6 +34,10 @@ pub struct Observed {
     pub wanted: Wanted,
     /// Hot options that a node refused in the last pass, as `<node>: <error>`.
     pub refused: Vec<String>,
+    /// What the world could not do and a person has to mend.
+    pub stuck: Option<(Reason, String)>,
+    /// Nodes may be replaced: not too many other clusters do that now.
+    pub may_roll: bool,
     /// Declared topics of this cluster.
     pub topics: Vec<NsqTopic>,
     /// Declared channels of this cluster.
@@ -79,6 +83,9 @@ pub struct Node {
     pub ran: bool,
     /// What it was started from.
     pub revision: Revision,
+    /// It must be replaced although nothing in its revision differs: somebody else changed the template, or what differs
+    /// cannot be seen at the pod.
+    pub outdated: bool,
     /// Publishers are kept away from it by the world (in Kubernetes a label).
     pub fenced: bool,
     /// Address it must announce.

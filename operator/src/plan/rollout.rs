@@ -22,6 +22,9 @@ pub(super) struct Rollout {
     pub(super) pending: Vec<String>,
 }
 
+/// What a rollout waits for that no person can hurry.
+const OTHERS_ROLL: &str = "waiting for other clusters to finish theirs";
+
 /// Whether any of the nodes below `current` runs another revision than the wanted one.
 pub(super) fn is_due(observed: &Observed, current: i32) -> bool {
     stale(observed, current).next().is_some()
@@ -30,7 +33,11 @@ pub(super) fn is_due(observed: &Observed, current: i32) -> bool {
 fn stale(observed: &Observed, current: i32) -> impl Iterator<Item = &Node> {
     let wanted = &observed.wanted.nsqd;
     let below = observed.nodes.iter().filter(move |node| node.ordinal < current);
-    below.filter(move |node| node.revision != *wanted)
+    below.filter(move |node| is_stale(node, wanted))
+}
+
+fn is_stale(node: &Node, wanted: &Revision) -> bool {
+    node.outdated || node.revision != *wanted
 }
 
 /// Plans the next step. `free` is false while something else has to happen first: a drain, a registry's restart.
@@ -57,7 +64,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, free: bool) -> Rollout {
             ..Rollout::default()
         };
     }
-    let reasons = reasons(observed, current);
+    let reasons = reasons(observed, before, current);
     let mut partition = begin(draft, before, current, &reasons);
     let gate = gate(draft, current, partition, candidate);
     if gate.is_none() {
@@ -74,7 +81,9 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, free: bool) -> Rollout {
         "rolling nsqd {fresh}/{current} ({}): {waits_for}",
         names.join(", ")
     );
-    watch(draft, &waits_for, &mut rollout);
+    if waits_for != OTHERS_ROLL {
+        watch(draft, &waits_for, &mut rollout);
+    }
     rollout.status = Some(RolloutStatus {
         reasons,
         started_at: before.map_or_else(|| Time::from(observed.now), |before| before.started_at.clone()),
@@ -134,6 +143,9 @@ fn begin(
 /// What has to come true before the next node is replaced; none if it may be replaced now.
 fn gate(draft: &Draft<'_>, current: i32, partition: i32, candidate: &Node) -> Option<String> {
     let observed = draft.observed;
+    if !observed.may_roll && partition == current {
+        return Some(OTHERS_ROLL.to_owned());
+    }
     let spared = draft.memory.unready_at_rollout.as_deref().unwrap_or_default();
     let min_ready = observed.cluster.spec.nsqd.update.min_ready_seconds;
     let min_ready = Duration::from_secs(u64::try_from(min_ready).unwrap_or(0));
@@ -146,7 +158,7 @@ fn gate(draft: &Draft<'_>, current: i32, partition: i32, candidate: &Node) -> Op
         .filter(|node| node.ordinal < current && node.ordinal != candidate.ordinal);
     for node in others {
         let name = short(node.ordinal);
-        if node.revision == observed.wanted.nsqd {
+        if !is_stale(node, &observed.wanted.nsqd) {
             if let Some(unmet) = unmet(observed, node, min_ready) {
                 return Some(unmet);
             }
@@ -193,8 +205,9 @@ fn watch(draft: &mut Draft<'_>, waits_for: &str, rollout: &mut Rollout) {
     rollout.stalled = Some((Reason::RolloutStuck, text));
 }
 
-/// Why nodes are replaced, over all that are.
-fn reasons(observed: &Observed, current: i32) -> Vec<RolloutReason> {
+/// Why nodes are replaced, over all that are. Where that cannot be seen at the nodes any more, the reasons the rollout began
+/// with stand; a rollout nobody here began has another cause.
+fn reasons(observed: &Observed, before: Option<&RolloutStatus>, current: i32) -> Vec<RolloutReason> {
     let wanted = &observed.wanted.nsqd;
     let mut found = Vec::new();
     type Part = fn(&Revision) -> &str;
@@ -208,6 +221,12 @@ fn reasons(observed: &Observed, current: i32) -> Vec<RolloutReason> {
         if stale(observed, current).any(|node| part(&node.revision) != part(wanted)) {
             found.push(reason);
         }
+    }
+    if found.is_empty() {
+        return before.map_or_else(
+            || vec![RolloutReason::ExternalChange],
+            |before| before.reasons.clone(),
+        );
     }
     found
 }

@@ -205,7 +205,7 @@ fn nsqd(draft: &Draft<'_>, parts: &Parts, shape: &Shape, facts: &conditions::Gat
         desired: shape.replicas.count(),
         stopped_from: stopped_from(observed, parts.current),
         ready: facts.ready,
-        updated: count(&|node| node.revision == observed.wanted.nsqd),
+        updated: count(&|node| !node.outdated && node.revision == observed.wanted.nsqd),
         registered: facts.registered,
         ready_text: format!("{}/{wanted}", facts.ready),
         selector: format!(

@@ -44,6 +44,8 @@ fn world(spec: serde_json::Value, nodes: i32) -> Observed {
         endpoints: crate::api::Endpoints::default(),
         wanted: Wanted::default(),
         refused: Vec::new(),
+        stuck: None,
+        may_roll: true,
         topics: Vec::new(),
         channels: Vec::new(),
         memory: Memory {
@@ -88,6 +90,7 @@ fn node(ordinal: i32) -> Node {
         life: Life::Ready(at(-100)),
         ran: true,
         revision: Revision::default(),
+        outdated: false,
         fenced: false,
         broadcast: Address {
             host: format!("n{ordinal}"),

@@ -19,7 +19,7 @@ struct Package {
     tests: &'static [&'static str],
 }
 
-/// The dependency map. `nsq-testkit` is for tests alone, so no `imports` names it.
+/// The dependency map. `nsq-testkit` is for tests alone, so no `imports` of a part of the product names it.
 const MAP: &[Package] = &[
     Package {
         name: "nsq-protocol",
@@ -85,6 +85,11 @@ const MAP: &[Package] = &[
         name: "nsq-e2e",
         imports: &[],
         tests: &["nsq-testkit", "nsq-protocol", "nsq-client", "nsq-http-api"],
+    },
+    Package {
+        name: "nsq-testbed",
+        imports: &["nsq-testkit"],
+        tests: &["nsq-testkit"],
     },
     Package {
         name: "xtask",

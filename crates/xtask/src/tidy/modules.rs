@@ -176,7 +176,8 @@ const RESERVES: &[Reserve] = &[
             "nsqd/src/metrics",
             "nsqlookupd/src/metrics",
             "nsqadmin/src/metrics",
-            "operator/src/metrics",
+            "operator/src/series",
+            "operator/src/kubeworld/metrics",
             // The /metrics of local mode itself.
             "operator/src/localworld/serve",
         ],

@@ -189,10 +189,11 @@ fn stalled(draft: &Draft<'_>, parts: &Parts) -> Option<(Reason, String)> {
             format!("image {NO_READY}; set flavor: Upstream"),
         ));
     }
-    parts
-        .drain
-        .stalled
+    draft
+        .observed
+        .stuck
         .clone()
+        .or_else(|| parts.drain.stalled.clone())
         .or_else(|| parts.rollout.stalled.clone())
 }
 

@@ -1,0 +1,140 @@
+//! Real Kubernetes for tests: a control plane and nodes on this machine, and the operator as a process beside them.
+//!
+//! The scripts of this folder start etcd, kube-apiserver, kube-controller-manager, and nodes with containerd and kubelet,
+//! from Go modules and Debian's packages; `install.sh` builds what is missing. One cluster serves all tests of a run: each has
+//! a [`Namespace`] of its own and an operator that looks at nothing else. It is left running for the next run; `cargo xtask
+//! kube down` ends it.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a tool for tests works with real processes and files, and fails a test by a panic"
+)]
+
+mod namespace;
+mod operator;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+pub use namespace::Namespace;
+pub use operator::Operator;
+use serde_json::Value;
+
+/// How long a step of Kubernetes may take: a controller, a scheduler and a kubelet are in it.
+pub const BOUND: Duration = Duration::from_secs(120);
+/// Image with nsqd, nsqlookupd and nsqadmin.
+pub const IMAGE: &str = "nsq-rs/nsq:test";
+/// Nodes of the cluster.
+const NODES: &str = "2";
+/// Names the folder of the programs that `install.sh` makes.
+const PATH_VARIABLE: &str = "NSQ_TESTBED_PATH";
+
+/// The cluster of this machine.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    kubeconfig: PathBuf,
+}
+
+impl Cluster {
+    /// The control plane alone: pods stay Pending, their status is what a test writes.
+    #[must_use]
+    pub fn control_plane() -> Self {
+        let kubeconfig = PathBuf::from(script("control-plane.sh", &["up"]).trim());
+        let cluster = Self { kubeconfig };
+        let crds = format!("{}/../../crds", env!("CARGO_MANIFEST_DIR"));
+        cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &crds]);
+        let established = [
+            "wait",
+            "--for",
+            "condition=Established",
+            "--timeout",
+            "30s",
+            "crd",
+        ];
+        let names = ["nsqclusters.nsq.rs", "nsqtopics.nsq.rs", "nsqchannels.nsq.rs"];
+        cluster.kubectl(&[&established[..], &names[..]].concat());
+        cluster
+    }
+
+    /// With nodes that run pods of [`IMAGE`].
+    #[must_use]
+    pub fn nodes() -> Self {
+        let cluster = Self::control_plane();
+        script("node.sh", &["up", NODES]);
+        cluster
+    }
+
+    /// A namespace of its own for one test.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Namespace {
+        Namespace::new(self.clone(), name)
+    }
+
+    /// Where the API server is, and as whom.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// What kubectl prints.
+    #[track_caller]
+    pub fn kubectl(&self, args: &[&str]) -> String {
+        let output = self.try_kubectl(args, "");
+        assert!(
+            output.status.success(),
+            "kubectl {}: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The same with a standard input, whatever comes of it.
+    pub fn try_kubectl(&self, args: &[&str], input: &str) -> Output {
+        use std::io::Write as _;
+        let mut child = program("kubectl")
+            .env("KUBECONFIG", &self.kubeconfig)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("kubectl: {e}"));
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// An object, or a list, as JSON; null if there is none.
+    #[track_caller]
+    pub fn get(&self, args: &[&str]) -> Value {
+        let text = self.kubectl(&[&["get", "--ignore-not-found", "-o", "json"], args].concat());
+        if text.trim().is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    }
+}
+
+/// A program that `install.sh` made.
+fn program(name: &str) -> Command {
+    let folder = std::env::var_os(PATH_VARIABLE)
+        .unwrap_or_else(|| panic!("{PATH_VARIABLE} is not set; run: cargo xtask test kube"));
+    Command::new(Path::new(&folder).join(name))
+}
+
+/// Runs a script of this folder and gives what it prints.
+#[track_caller]
+fn script(name: &str, args: &[&str]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let output = Command::new(&path).args(args).stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert!(
+        output.status.success(),
+        "{name} {}: {}",
+        args.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

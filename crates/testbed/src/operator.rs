@@ -1,0 +1,158 @@
+//! The operator as a process of this machine that looks at one namespace.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use nsq_testkit::{BOUND, Reply, Scrape, eventually, request};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Namespace;
+
+/// Names the folder of the programs of this repository.
+const BIN_DIR: &str = "NSQ_BIN_DIR";
+
+/// A running operator. It is killed with the test.
+#[derive(Debug)]
+pub struct Operator {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Operator {
+    /// Starts one for a namespace.
+    #[track_caller]
+    #[must_use]
+    pub fn start(namespace: &Namespace) -> Self {
+        Self::start_with(namespace, &[])
+    }
+
+    /// Starts one with further flags.
+    #[track_caller]
+    #[must_use]
+    pub fn start_with(namespace: &Namespace, flags: &[&str]) -> Self {
+        let bin = std::env::var_os(BIN_DIR)
+            .unwrap_or_else(|| panic!("{BIN_DIR} is not set; run: cargo xtask test kube"));
+        let folder = tempfile::tempdir().unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
+        let name = namespace.name();
+        let mut command = Command::new(PathBuf::from(bin).join("nsq-operator"));
+        command.arg("run").args(flags);
+        let usual = [
+            ("--http-address", "127.0.0.1:0"),
+            ("--debounce", "200ms"),
+            ("--watch-namespaces", name),
+            ("--lease-namespace", name),
+        ];
+        for (flag, value) in usual.into_iter().filter(|(flag, _)| !flags.contains(flag)) {
+            command.args([flag, value]);
+        }
+        let child = command
+            .env("KUBECONFIG", namespace.cluster().kubeconfig())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let operator = Self { child, folder };
+        eventually(BOUND, || operator.http().is_some());
+        operator
+    }
+
+    /// What it logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn http(&self) -> Option<SocketAddr> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("HTTP: listening on "))?;
+        let address = line.split("listening on ").nth(1)?;
+        address.split(['"', ' ']).next()?.parse().ok()
+    }
+
+    /// What one of its endpoints answers.
+    #[track_caller]
+    #[must_use]
+    pub fn ask(&self, target: &str) -> Reply {
+        request(self.http().unwrap(), "GET", target, b"")
+    }
+
+    /// Its metrics.
+    #[track_caller]
+    #[must_use]
+    pub fn metrics(&self) -> Scrape {
+        Scrape::of(self.ask("/metrics").text())
+    }
+
+    /// How often it wrote to the API server.
+    #[track_caller]
+    #[must_use]
+    pub fn writes(&self) -> f64 {
+        let metrics = self.metrics();
+        metrics
+            .containing("nsq_operator_api_writes_total{")
+            .map(|(_, value)| value)
+            .sum()
+    }
+
+    /// How many passes it made.
+    #[track_caller]
+    #[must_use]
+    pub fn passes(&self) -> f64 {
+        let metrics = self.metrics();
+        metrics
+            .containing("nsq_operator_reconcile_total{")
+            .map(|(_, value)| value)
+            .sum()
+    }
+
+    /// Waits until it made so many passes.
+    #[track_caller]
+    pub fn await_passes(&self, count: u32) {
+        eventually(BOUND, || self.passes() >= f64::from(count));
+    }
+
+    /// Waits until it has not written anything over two passes of each of its clusters.
+    #[track_caller]
+    pub fn await_quiet(&self) {
+        let clusters = self
+            .metrics()
+            .value(r#"nsq_operator_store_objects{kind="NsqCluster"}"#);
+        let mut seen = (self.writes(), self.passes());
+        eventually(BOUND, || {
+            let (writes, passes) = (self.writes(), self.passes());
+            if writes > seen.0 {
+                seen = (writes, passes);
+            }
+            passes >= seen.1 + 2.0 * clusters
+        });
+    }
+
+    /// Asks it to end and gives its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            #[allow(clippy::print_stderr, reason = "a failed test shows what the operator did")]
+            {
+                eprintln!("{}", self.log());
+            }
+        }
+        self.kill();
+    }
+}

@@ -1,0 +1,128 @@
+//! Kubernetes on this machine: what its test layer needs, and the cluster that tests leave running.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{Outcome, answers, cargo, command, output, root, run, target_dir};
+use crate::tools;
+
+/// Programs in the image of the daemons.
+const DAEMONS: [&str; 3] = ["nsqd", "nsqlookupd", "nsqadmin"];
+/// The image that the tests name.
+const IMAGE: &str = "nsq-rs/nsq:test";
+
+/// What to do with the cluster of the tests.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Action {
+    /// Start what is missing and print the path of the kubeconfig
+    Up,
+    /// End it, with everything in it
+    Down,
+    /// Print what runs
+    Status,
+}
+
+/// Folder of the scripts.
+pub(crate) fn scripts() -> PathBuf {
+    root().join("crates/testbed")
+}
+
+fn cache() -> PathBuf {
+    std::env::var_os("TESTBED_CACHE").map_or_else(|| tools::folder().join("kubernetes"), PathBuf::from)
+}
+
+/// Folder of kubectl, helm and the programs of the control plane.
+pub(crate) fn programs() -> PathBuf {
+    cache().join("bin")
+}
+
+fn script(name: &str) -> Command {
+    let mut script = command(&scripts().join(name).to_string_lossy());
+    script.env("TESTBED_CACHE", cache());
+    script
+}
+
+/// Why Kubernetes cannot run here; none if it can.
+pub(crate) fn obstacle() -> Option<String> {
+    if !cfg!(target_os = "linux") {
+        return Some("nodes need the namespaces and control groups of Linux".to_owned());
+    }
+    if output(command("id").arg("-u"))
+        .map(|id| id.trim() != "0")
+        .unwrap_or(true)
+    {
+        return Some("nodes need root".to_owned());
+    }
+    if !answers("apt-get", "--version") {
+        return Some(
+            "containerd and runc are taken from Debian's or Ubuntu's packages, and there is no apt-get"
+                .to_owned(),
+        );
+    }
+    (!answers("go", "version")).then(|| "Kubernetes is built from Go modules, and there is no go".to_owned())
+}
+
+/// Builds and installs what is missing.
+///
+/// # Errors
+/// The script failed; it has said why.
+pub(crate) fn install() -> Outcome {
+    run(&mut script("install.sh"))
+}
+
+/// Starts or ends the cluster of the tests.
+///
+/// # Errors
+/// A script failed.
+pub(crate) fn cluster(action: Action) -> Outcome {
+    match action {
+        Action::Up => {
+            install()?;
+            run(script("control-plane.sh").arg("up"))?;
+            run(script("node.sh").args(["up", "2"]))?;
+            let image = image()?;
+            run(script("image.sh").arg("load").arg(&image))
+        }
+        Action::Down => run(script("control-plane.sh").arg("down")),
+        Action::Status => run(script("control-plane.sh").arg("status")),
+    }
+}
+
+/// Builds the image of the daemons from static programs; gives the archive.
+///
+/// # Errors
+/// The target cannot be installed, or a build failed.
+pub(crate) fn image() -> Result<PathBuf, String> {
+    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    if answers("rustup", "--version") {
+        run(command("rustup").args(["target", "add", &target]))?;
+    }
+    if !answers("musl-gcc", "--version") {
+        run(command("apt-get").args(["install", "-y", "-q", "musl-tools"]))?;
+    }
+    let mut build = cargo();
+    build.args(["build", "--locked", "--target", &target]);
+    for daemon in DAEMONS {
+        build.args(["--package", daemon]);
+    }
+    run(&mut build)?;
+    let archive = target_dir().join("images/nsq.tar");
+    let mut pack = script("image.sh");
+    pack.arg("build").arg(&archive).arg(IMAGE);
+    for daemon in DAEMONS {
+        pack.arg(target_dir().join(&target).join("debug").join(daemon));
+    }
+    run(&mut pack)?;
+    Ok(archive)
+}
+
+/// Tells tests where Kubernetes is.
+pub(crate) fn tell(tests: &mut Command) -> &mut Command {
+    tests
+        .env("TESTBED_CACHE", cache())
+        .env("NSQ_TESTBED_PATH", absolute(&programs()))
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    root().join(path)
+}

@@ -1,0 +1,641 @@
+//! Carrying out a plan: objects in their order, requests to nodes, deletes, then status and events. Nothing here decides
+//! anything about nodes. Source: operator spec 5.1 to 5.3.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use nsq_http_api::client::authority;
+
+use super::child::{Child, ClaimDetail, DRAINED, Detail, Kept};
+use super::memory::{ChildName, Trouble, What};
+use super::observe::{self, NSQD_HTTP};
+use super::problem::{Problem, TELL_AFTER};
+use super::resolve;
+use super::status;
+use super::world::KubeWorld;
+use super::writer::{Written, owner};
+use crate::api::{Component, WhenScaled};
+use crate::build::{Desired, NodeCount, ObjectKind, SPEC_HASH, TEMPLATE_HASH, objects};
+use crate::daemon::Daemons;
+use crate::plan::{Counts, Event, EventReason, NodeRequest, Plan, Shape};
+
+/// Objects of one kind that are applied at once.
+const AT_ONCE: usize = 4;
+/// Wait before a pass that had to leave something for the next one.
+const SOON: Duration = Duration::from_secs(1);
+/// Annotation of a claim whose node was removed with messages on it.
+const LEFT: &str = "nsq.rs/left-messages";
+
+impl<D: Daemons> KubeWorld<'_, D> {
+    pub(super) async fn carry_out(&mut self, plan: &Plan) {
+        self.remembered.plan = plan.memory.clone();
+        let mut events = plan.events.clone();
+        if let Some(shape) = &plan.shape {
+            if self.may_roll(plan, shape) {
+                self.bring_about(plan, shape, &mut events).await;
+            } else {
+                self.retry_in(SOON);
+            }
+        }
+        status::tell(self, plan, &events).await;
+    }
+
+    fn retry_in(&mut self, wait: Duration) {
+        self.retry = Some(self.retry.map_or(wait, |known| known.min(wait)));
+    }
+
+    /// Whether nodes may be replaced as the plan says: others may have taken the last place meanwhile.
+    fn may_roll(&self, plan: &Plan, shape: &Shape) -> bool {
+        let slots = &self.shared.slots;
+        if plan.status.rollout.is_none() {
+            slots.release(self.key);
+            return true;
+        }
+        shape.partition >= shape.replicas.count() || slots.take(self.key)
+    }
+
+    async fn bring_about(&mut self, plan: &Plan, shape: &Shape, events: &mut Vec<Event>) {
+        let count = self.shrink(shape, events).await;
+        let now = self.shared.now();
+        let since: BTreeMap<i32, String> = observe::deployments(&self.entry.children)
+            .filter_map(|(_, detail)| Some((detail.index?, detail.removing_since?.to_string())))
+            .collect();
+        resolve::take_shape(&mut self.resolved, shape, count, |index| {
+            since
+                .get(&index)
+                .cloned()
+                .unwrap_or_else(|| status::to_the_second(now).to_string())
+        });
+        let desired = objects(&self.resolved);
+        let failed = self.apply_all(&desired, shape, events).await;
+        self.requests(plan).await;
+        if !failed {
+            self.delete_orphans(&desired).await;
+            self.delete_drained(count, events).await;
+        }
+    }
+
+    /// Number of nodes after those went whose removal still holds when they are asked once more.
+    async fn shrink(&mut self, shape: &Shape, events: &mut Vec<Event>) -> i32 {
+        let mut count = shape.replicas.count() + i32::try_from(shape.replicas.removals().len()).unwrap_or(0);
+        // The claims of the nodes that go are part of what is built until they have gone.
+        self.resolved.nodes = NodeCount::parked(count);
+        for removal in shape.replicas.removals() {
+            let stats = match self.address(removal.ordinal) {
+                Some(at) => self.shared.daemons.stats(&at).await.ok(),
+                None => None,
+            };
+            let messages = stats.map(|stats| u64::try_from(Counts::of(&stats).total()).unwrap_or(0));
+            if !removal.holds(messages) {
+                self.retry_in(SOON);
+                break;
+            }
+            if let Err(problem) = self.mark_claim(removal, messages).await {
+                self.failed(
+                    ObjectKind::PersistentVolumeClaim,
+                    &self.claim_name(removal.ordinal),
+                    problem,
+                    events,
+                );
+                break;
+            }
+            count = removal.ordinal;
+        }
+        count
+    }
+
+    fn claim_name(&self, ordinal: i32) -> String {
+        self.resolved.names().claim(ordinal)
+    }
+
+    /// Writes on the claim of a node that goes whether it may be deleted later, or what is left on it.
+    async fn mark_claim(&self, removal: &crate::plan::Removal, messages: Option<u64>) -> Result<(), Problem> {
+        let name = self.claim_name(removal.ordinal);
+        let delete = self.resolved.spec.nsqd.storage.when_scaled == WhenScaled::DeleteIfDrained;
+        let mark = match removal.basis() {
+            crate::plan::Basis::Forced { left } => {
+                let left = messages.map_or(left, |messages| i64::try_from(messages).unwrap_or(i64::MAX));
+                Some((LEFT, left.to_string()))
+            }
+            _ if removal.may_delete_data() && delete => {
+                Some((DRAINED, status::to_the_second(self.shared.now()).to_string()))
+            }
+            _ => None,
+        };
+        let (Some((key, value)), Some(_)) = (mark, resolve::claim(&self.entry.children, &name)) else {
+            return Ok(());
+        };
+        let mut all = objects(&self.resolved);
+        let Some(claim) = all
+            .iter_mut()
+            .find(|desired| desired.kind == ObjectKind::PersistentVolumeClaim && desired.name == name)
+        else {
+            return Ok(());
+        };
+        claim.object["metadata"]["annotations"][key] = value.into();
+        self.shared
+            .writer
+            .apply(&self.key.namespace, claim, None, key)
+            .await
+            .map(drop)
+    }
+
+    /// Applies what differs, kind by kind. True if something failed.
+    async fn apply_all(&mut self, desired: &[Desired], shape: &Shape, events: &mut Vec<Event>) -> bool {
+        let mut failed: Vec<ObjectKind> = Vec::new();
+        for group in desired.chunk_by(|a, b| a.kind == b.kind) {
+            let Some(kind) = group.first().map(|first| first.kind) else {
+                continue;
+            };
+            let blocks = [ObjectKind::ConfigMap, ObjectKind::PersistentVolumeClaim];
+            if kind == ObjectKind::StatefulSet && blocks.iter().any(|kind| failed.contains(kind)) {
+                continue;
+            }
+            let due: Vec<&Desired> = group.iter().filter(|one| self.is_due(one, shape)).collect();
+            let this = &*self;
+            let applies: Vec<_> = due
+                .into_iter()
+                .map(|one| async move { (one, this.apply_one(one).await) })
+                .collect();
+            let done: Vec<(&Desired, Result<Outcome, Problem>)> =
+                stream::iter(applies).buffer_unordered(AT_ONCE).collect().await;
+            for (one, outcome) in done {
+                if !self.note(one, outcome, events) {
+                    failed.push(kind);
+                }
+            }
+        }
+        // What waits for its turn after a failure is not there either.
+        failed.len() + self.remembered.troubles.len() > 0
+    }
+
+    /// Whether an object has to be looked at in this pass.
+    fn is_due(&mut self, one: &Desired, shape: &Shape) -> bool {
+        let name: ChildName = (one.kind, one.name.clone());
+        let now = self.shared.clock.monotonic();
+        if let Some(trouble) = self.remembered.troubles.get(&name)
+            && trouble.retry_at > now
+        {
+            let wait = trouble.retry_at.saturating_sub(now);
+            self.retry_in(wait);
+            return false;
+        }
+        let Some(live) = resolve::child(&self.entry.children, one.kind, &one.name) else {
+            return self.is_watched(one.kind) || self.resolved.uid.is_some();
+        };
+        if live.deleting || self.waits_for_its_turn(one, live, shape) {
+            return false;
+        }
+        if let Detail::Claim(claim) = &live.detail {
+            return claim_differs(one, claim);
+        }
+        let hash = one.annotation(SPEC_HASH).unwrap_or_default();
+        let unchecked = self.remembered.checked.get(&name) != Some(&live.resource_version);
+        live.spec_hash != hash || (live.foreign && unchecked)
+    }
+
+    fn is_watched(&self, kind: ObjectKind) -> bool {
+        !matches!(kind, ObjectKind::HTTPRoute | ObjectKind::PodMonitor)
+    }
+
+    /// A registry or console that runs is not replaced before the plan says so.
+    fn waits_for_its_turn(&self, one: &Desired, live: &Child, shape: &Shape) -> bool {
+        let Detail::Deployment(detail) = &live.detail else {
+            return false;
+        };
+        if one.annotation(TEMPLATE_HASH).unwrap_or_default() == detail.template_hash || detail.wanted == 0 {
+            return false;
+        }
+        match detail.index {
+            Some(index) => {
+                let registry = shape.lookupds.iter().find(|registry| registry.index == index);
+                registry.is_some_and(|registry| !registry.update && !registry.removing)
+            }
+            None => {
+                let reads = observe::registries_read(&self.resolved, &detail.args);
+                shape
+                    .admin
+                    .as_ref()
+                    .is_some_and(|admin| !admin.update && admin.lookupds == reads)
+            }
+        }
+    }
+
+    async fn apply_one(&self, one: &Desired) -> Result<Outcome, Problem> {
+        let writer = &self.shared.writer;
+        let namespace = &self.key.namespace;
+        let live = resolve::child(&self.entry.children, one.kind, &one.name);
+        let is_claim = one.kind == ObjectKind::PersistentVolumeClaim;
+        let Some(live) = live else {
+            if let Some(found) = writer.read(one.kind, namespace, &one.name).await?
+                && !is_claim
+            {
+                if owner(&found) != self.resolved.uid.as_deref() {
+                    return Ok(Outcome::Foreign);
+                }
+                let hash = found
+                    .metadata
+                    .annotations
+                    .as_ref()
+                    .and_then(|all| all.get(SPEC_HASH));
+                if hash.map(String::as_str) == one.annotation(SPEC_HASH) {
+                    return Ok(Outcome::Same);
+                }
+            }
+            return writer
+                .apply(namespace, one, None, "created")
+                .await
+                .map(Outcome::Written);
+        };
+        if !is_claim && live.owner.as_deref() != self.resolved.uid.as_deref() {
+            return Ok(Outcome::Foreign);
+        }
+        let Detail::Nodes(nodes) = &live.detail else {
+            let same = live.spec_hash == one.annotation(SPEC_HASH).unwrap_or_default();
+            let why = if same { "checked" } else { "changed" };
+            let mut applied = writer.apply(namespace, one, None, why).await;
+            if live.foreign && matches!(applied, Err(Problem::Invalid(_))) && one.object.get("spec").is_some()
+            {
+                writer.replace_spec(namespace, one).await?;
+                applied = writer.apply(namespace, one, None, why).await;
+            }
+            return applied.map(Outcome::Written);
+        };
+        let wanted = one
+            .object
+            .pointer("/spec/replicas")
+            .and_then(serde_json::Value::as_i64);
+        if wanted.unwrap_or(0) >= i64::from(nodes.replicas) {
+            return writer
+                .apply(namespace, one, None, "changed")
+                .await
+                .map(Outcome::Written);
+        }
+        // Nodes go for good: only on what is true at this moment.
+        writer.may_destroy()?;
+        let fresh = writer
+            .read(one.kind, namespace, &one.name)
+            .await?
+            .ok_or(Problem::Missing)?;
+        let version = fresh.metadata.resource_version.unwrap_or_default();
+        if fresh.metadata.uid.as_deref() != Some(&live.uid) || version != live.resource_version {
+            return Err(Problem::Conflict);
+        }
+        writer
+            .apply(namespace, one, Some(&version), "fewer nodes")
+            .await
+            .map(Outcome::Written)
+    }
+
+    /// Keeps what came of an apply. False if it failed.
+    fn note(&mut self, one: &Desired, outcome: Result<Outcome, Problem>, events: &mut Vec<Event>) -> bool {
+        let name: ChildName = (one.kind, one.name.clone());
+        let now = self.shared.clock.monotonic();
+        match outcome {
+            Ok(Outcome::Same) => {
+                self.remembered.troubles.remove(&name);
+                true
+            }
+            Ok(Outcome::Written(written)) => {
+                self.remembered.troubles.remove(&name);
+                let live = resolve::child(&self.entry.children, one.kind, &one.name);
+                let same_hash =
+                    live.is_some_and(|live| live.spec_hash == one.annotation(SPEC_HASH).unwrap_or_default());
+                if let Some(live) = live
+                    && same_hash
+                    && live.resource_version != written.resource_version
+                    && matches!(live.detail, Detail::Nodes(_) | Detail::Deployment(_))
+                {
+                    events.push(warning(
+                        EventReason::DriftReverted,
+                        format!(
+                            "{} {} was changed by somebody else and put back",
+                            one.kind.as_str(),
+                            one.name
+                        ),
+                    ));
+                }
+                self.remembered
+                    .checked
+                    .insert(name.clone(), written.resource_version.clone());
+                if self.is_watched(one.kind) {
+                    self.remembered.wrote(name, written.resource_version, now);
+                    self.retry_in(SOON);
+                }
+                true
+            }
+            Ok(Outcome::Foreign) => {
+                let first = !self.remembered.troubles.contains_key(&name);
+                if first {
+                    events.push(warning(
+                        EventReason::NameConflict,
+                        format!(
+                            "{} {} exists and belongs to somebody else",
+                            one.kind.as_str(),
+                            one.name
+                        ),
+                    ));
+                }
+                self.trouble(name, What::Foreign, Duration::from_secs(60));
+                false
+            }
+            Err(problem) => {
+                self.failed(one.kind, &one.name, problem, events);
+                false
+            }
+        }
+    }
+
+    fn failed(&mut self, kind: ObjectKind, name: &str, problem: Problem, events: &mut Vec<Event>) {
+        if matches!(problem, Problem::NotLeader | Problem::Terminating) {
+            self.retry_in(problem.wait(1, 1.0));
+            return;
+        }
+        let child: ChildName = (kind, name.to_owned());
+        let attempts = self
+            .remembered
+            .troubles
+            .get(&child)
+            .map_or(0, |trouble| trouble.attempts)
+            + 1;
+        tracing::warn!(
+            namespace = self.key.namespace,
+            name = self.key.name,
+            attempts,
+            "{} {name} not applied: {problem}",
+            kind.as_str()
+        );
+        let tell_now = problem.needs_person() && attempts == 1;
+        if tell_now || attempts == TELL_AFTER {
+            let note = format!("{} {name}: {problem}", kind.as_str());
+            events.push(warning(EventReason::ApplyFailed, note));
+        }
+        let wait = problem.wait(attempts, self.shared.random());
+        self.trouble(child, What::Refused(problem), wait);
+    }
+
+    fn trouble(&mut self, child: ChildName, what: What, wait: Duration) {
+        let attempts = self
+            .remembered
+            .troubles
+            .get(&child)
+            .map_or(0, |trouble| trouble.attempts)
+            + 1;
+        let retry_at = self.shared.clock.monotonic() + wait;
+        self.remembered.troubles.insert(
+            child,
+            Trouble {
+                attempts,
+                retry_at,
+                what,
+            },
+        );
+        self.retry_in(wait);
+    }
+
+    /// Where a node's HTTP API is.
+    fn address(&self, ordinal: i32) -> Option<String> {
+        let (_, _, pod) = self.pod(ordinal)?;
+        pod.ip.as_ref().map(|ip| authority(ip, NSQD_HTTP))
+    }
+
+    fn pod(&self, ordinal: i32) -> Option<(&str, &Child, &super::child::PodDetail)> {
+        observe::pods(&self.entry.children).find(|(_, child, pod)| {
+            pod.component == Component::Nsqd.as_str() && pod.index == Some(ordinal) && !child.deleting
+        })
+    }
+
+    /// Requests of one node one after another, those of different nodes at once.
+    async fn requests(&mut self, plan: &Plan) {
+        let mut by_node: BTreeMap<i32, Vec<&NodeRequest>> = BTreeMap::new();
+        for action in &plan.node_actions {
+            by_node.entry(action.ordinal).or_default().push(&action.request);
+        }
+        let this = &*self;
+        let requests: Vec<_> = by_node
+            .into_iter()
+            .map(|(ordinal, requests)| this.requests_of(ordinal, requests))
+            .collect();
+        let asked: Vec<Vec<String>> = stream::iter(requests)
+            .buffer_unordered(observe::AT_ONCE)
+            .collect()
+            .await;
+        let mut refused: Vec<String> = asked.into_iter().flatten().collect();
+        refused.sort();
+        self.remembered.refused = refused;
+    }
+
+    /// Gives the hot options that the node refused. Everything else shows in the next observation.
+    async fn requests_of(&self, ordinal: i32, requests: Vec<&NodeRequest>) -> Vec<String> {
+        let mut refused = Vec::new();
+        let Some((name, child, _)) = self.pod(ordinal) else {
+            return refused;
+        };
+        let at = self.address(ordinal);
+        for request in requests {
+            if let NodeRequest::Fence(fenced) = request {
+                let done = self
+                    .shared
+                    .writer
+                    .fence(&self.key.namespace, name, &child.uid, *fenced)
+                    .await;
+                if let Err(problem) = done {
+                    tracing::warn!(namespace = self.key.namespace, name, "fence not set: {problem}");
+                }
+                continue;
+            }
+            let Some(at) = &at else { continue };
+            let hot = matches!(request, NodeRequest::Lookupds(_) | NodeRequest::LogLevel(_));
+            let done = self.shared.daemons.ask(at, request).await;
+            self.shared
+                .metrics
+                .asked("nsqd", status::operation(request), done.is_ok());
+            match done {
+                Ok(()) => {}
+                Err(error) if hot => refused.push(format!("nsqd-{ordinal}: {error}")),
+                Err(error) => tracing::debug!(namespace = self.key.namespace, name, "{error}"),
+            }
+        }
+        refused
+    }
+
+    /// Objects of this cluster that it should not have any more.
+    async fn delete_orphans(&mut self, desired: &[Desired]) {
+        let settled = self.is_of_one_revision();
+        let orphans = self.entry.children.iter().filter_map(|((kept, name), child)| {
+            let Kept::Object(kind) = *kept else { return None };
+            let ours = child.owner.is_some() && child.owner.as_deref() == self.resolved.uid.as_deref();
+            let wanted = desired.iter().any(|one| one.kind == kind && one.name == *name);
+            let in_use = kind == ObjectKind::ConfigMap && !settled;
+            let stays = matches!(kind, ObjectKind::PersistentVolumeClaim | ObjectKind::StatefulSet);
+            (ours && !wanted && !in_use && !stays && !child.deleting).then_some((kind, name, child))
+        });
+        let mut problems = Vec::new();
+        for (kind, name, child) in orphans {
+            let identity = (child.uid.as_str(), None);
+            let deleted =
+                self.shared
+                    .writer
+                    .delete(kind, &self.key.namespace, name, identity, "not wanted any more");
+            if let Err(problem) = deleted.await {
+                tracing::warn!(
+                    namespace = self.key.namespace,
+                    "{} {name} not deleted: {problem}",
+                    kind.as_str()
+                );
+                problems.push(problem.wait(1, 1.0));
+            }
+        }
+        for wait in problems {
+            self.retry_in(wait);
+        }
+        self.delete_unwatched(desired).await;
+    }
+
+    /// Objects of kinds without a watch are looked after once per generation of the spec.
+    async fn delete_unwatched(&mut self, desired: &[Desired]) {
+        let generation = self.cluster.metadata.generation;
+        if self.remembered.unwatched_at == generation {
+            return;
+        }
+        let names = self.resolved.names();
+        let candidates = [
+            (ObjectKind::PodMonitor, names.shared()),
+            (ObjectKind::HTTPRoute, names.of(Component::Admin)),
+        ];
+        for (kind, name) in candidates {
+            let wanted = desired.iter().any(|one| one.kind == kind);
+            if wanted || !self.shared.apis.has(kind).await {
+                continue;
+            }
+            let writer = &self.shared.writer;
+            let Ok(Some(found)) = writer.read(kind, &self.key.namespace, &name).await else {
+                continue;
+            };
+            if owner(&found) == self.resolved.uid.as_deref() && owner(&found).is_some() {
+                let uid = found.metadata.uid.clone().unwrap_or_default();
+                let gone = writer.delete(
+                    kind,
+                    &self.key.namespace,
+                    &name,
+                    (&uid, None),
+                    "not wanted any more",
+                );
+                if gone.await.is_err() {
+                    self.retry_in(SOON);
+                    return;
+                }
+            }
+        }
+        self.remembered.unwatched_at = generation;
+    }
+
+    /// No pod needs an older ConfigMap any more.
+    fn is_of_one_revision(&self) -> bool {
+        let Some((_, set)) = resolve::nodes(&self.entry.children, &self.key.name) else {
+            return false;
+        };
+        let Some(current) = &set.update_revision else {
+            return false;
+        };
+        let mut pods = observe::pods(&self.entry.children)
+            .filter(|(_, _, pod)| pod.component == Component::Nsqd.as_str());
+        set.is_settled && pods.all(|(_, _, pod)| pod.revision == *current)
+    }
+
+    /// Claims of nodes that were drained, once their pods are gone, where the spec says so.
+    async fn delete_drained(&mut self, count: i32, events: &mut Vec<Event>) {
+        if self.resolved.spec.nsqd.storage.when_scaled != WhenScaled::DeleteIfDrained {
+            return;
+        }
+        let mut gone: Vec<(String, Child)> = Vec::new();
+        for ((kept, name), child) in &self.entry.children {
+            let Detail::Claim(ClaimDetail { drained: Some(_), .. }) = &child.detail else {
+                continue;
+            };
+            let ordinal = name
+                .rsplit_once('-')
+                .and_then(|(_, ordinal)| ordinal.parse::<i32>().ok());
+            let Some(ordinal) = ordinal.filter(|ordinal| *ordinal >= count) else {
+                continue;
+            };
+            let in_use = observe::pods(&self.entry.children)
+                .any(|(_, _, pod)| pod.component == Component::Nsqd.as_str() && pod.index == Some(ordinal));
+            if !in_use && !child.deleting && *kept == Kept::Object(ObjectKind::PersistentVolumeClaim) {
+                gone.push((name.clone(), (**child).clone()));
+            }
+        }
+        for (name, child) in gone {
+            match self.delete_claim(&name, &child).await {
+                Ok(()) => events.push(Event {
+                    warning: false,
+                    reason: EventReason::VolumeDeleted,
+                    note: format!("{name} was deleted: its node had been drained"),
+                }),
+                Err(problem) => {
+                    tracing::warn!(
+                        namespace = self.key.namespace,
+                        "claim {name} not deleted: {problem}"
+                    );
+                    self.retry_in(problem.wait(1, 1.0));
+                }
+            }
+        }
+    }
+
+    async fn delete_claim(&self, name: &str, child: &Child) -> Result<(), Problem> {
+        let (writer, kind) = (&self.shared.writer, ObjectKind::PersistentVolumeClaim);
+        writer.may_destroy()?;
+        let Some(fresh) = writer.read(kind, &self.key.namespace, name).await? else {
+            return Ok(());
+        };
+        let marked = fresh
+            .metadata
+            .annotations
+            .as_ref()
+            .is_some_and(|all| all.contains_key(DRAINED));
+        if fresh.metadata.uid.as_deref() != Some(&child.uid) || !marked {
+            return Err(Problem::Conflict);
+        }
+        let version = fresh.metadata.resource_version.as_deref();
+        writer
+            .delete(kind, &self.key.namespace, name, (&child.uid, version), "drained")
+            .await
+    }
+}
+
+/// What came of an apply.
+enum Outcome {
+    /// It was written.
+    Written(Written),
+    /// It is as it should be; the watch will show it.
+    Same,
+    /// It belongs to somebody else.
+    Foreign,
+}
+
+fn warning(reason: EventReason, note: String) -> Event {
+    Event {
+        warning: true,
+        reason,
+        note,
+    }
+}
+
+/// A claim's spec is written by the binder too: size, class of attributes and labels are compared one by one.
+fn claim_differs(one: &Desired, live: &ClaimDetail) -> bool {
+    let text = |path: &str| one.object.pointer(path).and_then(serde_json::Value::as_str);
+    let size = text("/spec/resources/requests/storage").unwrap_or_default();
+    let class = text("/spec/volumeAttributesClassName");
+    let labels = one.object["metadata"]["labels"].as_object();
+    let labels_differ = labels.is_some_and(|labels| {
+        labels
+            .iter()
+            .any(|(key, value)| live.labels.get(key).map(String::as_str) != value.as_str())
+    });
+    size != live.requested
+        || class.is_some_and(|class| live.attributes_class_name.as_deref() != Some(class))
+        || labels_differ
+        || live.drained.is_some()
+}

@@ -1,0 +1,114 @@
+//! From a cluster and its live children to what the builders get. Pure.
+
+use super::child::{Child, ClaimDetail, ClusterKey, Detail, Kept, NodesDetail};
+use super::store::{Children, Entry};
+use crate::api::{NsqCluster, Quantity};
+use crate::build::{Apis, Live, LiveClaim, NodeCount, ObjectKind, Registries, Registry, Resolved};
+use crate::plan::Shape;
+
+/// What is the same for all clusters.
+#[derive(Clone, Debug)]
+pub(super) struct Surroundings {
+    /// Image of clusters that name none and never had one.
+    pub default_image: String,
+    /// Namespace of the operator, allowed in network policies.
+    pub operator_namespace: Option<String>,
+}
+
+/// The child of that kind and name.
+pub(super) fn child<'a>(children: &'a Children, kind: ObjectKind, name: &str) -> Option<&'a Child> {
+    children
+        .get(&(Kept::Object(kind), name.to_owned()))
+        .map(|child| &**child)
+}
+
+/// The live StatefulSet.
+pub(super) fn nodes<'a>(children: &'a Children, cluster: &str) -> Option<(&'a Child, &'a NodesDetail)> {
+    let child = child(children, ObjectKind::StatefulSet, &format!("{cluster}-nsqd"))?;
+    match &child.detail {
+        Detail::Nodes(nodes) => Some((child, nodes)),
+        _ => None,
+    }
+}
+
+/// The live claim of that name.
+pub(super) fn claim<'a>(children: &'a Children, name: &str) -> Option<(&'a Child, &'a ClaimDetail)> {
+    let child = child(children, ObjectKind::PersistentVolumeClaim, name)?;
+    match &child.detail {
+        Detail::Claim(claim) => Some((child, claim)),
+        _ => None,
+    }
+}
+
+/// The cluster as the builders want it, with the count and the registries that are live.
+#[must_use]
+pub(super) fn resolve(cluster: &NsqCluster, entry: &Entry, apis: Apis, around: &Surroundings) -> Resolved {
+    let key = ClusterKey {
+        namespace: cluster.metadata.namespace.clone().unwrap_or_default(),
+        name: cluster.metadata.name.clone().unwrap_or_default(),
+    };
+    let live = nodes(&entry.children, &key.name).map(|(_, nodes)| nodes);
+    let status = cluster.status.as_ref();
+    // An upgrade of the operator must not move a cluster to another image.
+    let sticky = status.and_then(|status| status.image.clone()).or_else(|| {
+        live.map(|live| live.template.image.clone())
+            .filter(|image| !image.is_empty())
+    });
+    let image = sticky.as_deref().unwrap_or(&around.default_image);
+    let mut resolved = Resolved::first(cluster, &key.namespace, image);
+    resolved.operator_namespace.clone_from(&around.operator_namespace);
+    resolved.apis = apis;
+    resolved.live = Live {
+        claim_templates: live.map(|live| live.claim_templates.clone()),
+        claims: claims(&entry.children),
+    };
+    resolved
+}
+
+fn claims(children: &Children) -> std::collections::BTreeMap<String, LiveClaim> {
+    let live = |((kept, name), child): (&(Kept, String), &std::sync::Arc<Child>)| {
+        let Detail::Claim(claim) = &child.detail else {
+            return None;
+        };
+        (*kept == Kept::Object(ObjectKind::PersistentVolumeClaim)).then(|| {
+            let live = LiveClaim {
+                access_modes: claim.access_modes.clone(),
+                class_name: claim.class_name.clone(),
+                size: Quantity(claim.requested.clone()),
+            };
+            (name.clone(), live)
+        })
+    };
+    children.iter().filter_map(live).collect()
+}
+
+/// The same with what the plan decided.
+pub(super) fn take_shape(
+    resolved: &mut Resolved,
+    shape: &Shape,
+    replicas: i32,
+    removing_since: impl Fn(i32) -> String,
+) {
+    resolved.nodes = NodeCount::rolling(replicas, shape.partition);
+    let running = !shape.lookupds.is_empty();
+    let registry = |lookupd: &crate::plan::LookupdShape| Registry {
+        index: lookupd.index,
+        removing_since: lookupd.removing.then(|| removing_since(lookupd.index)),
+    };
+    let all = if running {
+        shape.lookupds.iter().map(registry).collect()
+    } else {
+        // A stopped cluster keeps the objects, and with them the addresses.
+        std::mem::take(&mut resolved.registries.all)
+    };
+    resolved.registries = Registries {
+        all,
+        running,
+        register_with: shape.register_with.clone(),
+        read_by_admin: shape.admin.as_ref().map_or_else(
+            || resolved.registries.read_by_admin.clone(),
+            |admin| admin.lookupds.clone(),
+        ),
+        admins: shape.admin.as_ref().map_or(0, |admin| admin.replicas),
+    };
+}

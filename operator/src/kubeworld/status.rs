@@ -1,0 +1,149 @@
+//! Writing what a pass found: statuses only where they differ, events once. Source: operator spec 3, 5.1.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::world::KubeWorld;
+use crate::api::{MemberStatus, NsqClusterStatus};
+use crate::daemon::Daemons;
+use crate::plan::{Event, NodeRequest, Plan};
+
+/// Numbers of a drain are written at most this often.
+const DRAIN_NUMBERS: Duration = Duration::from_secs(30);
+
+/// A moment as the API keeps it.
+pub(super) fn to_the_second(at: Timestamp) -> Timestamp {
+    let rest = SignedDuration::from_nanos(i64::from(at.subsec_nanosecond()));
+    at.checked_sub(rest).unwrap_or(at)
+}
+
+/// Name of a request in metrics.
+pub(super) fn operation(request: &NodeRequest) -> &'static str {
+    match request {
+        NodeRequest::Fence(_) => "fence",
+        NodeRequest::Lifecycle(_) => "lifecycle",
+        NodeRequest::Lookupds(_) | NodeRequest::LogLevel(_) => "config",
+        NodeRequest::CreateTopic(_) | NodeRequest::PauseTopic(..) => "topic",
+        NodeRequest::CreateChannel(..) | NodeRequest::PauseChannel(..) => "channel",
+    }
+}
+
+/// Writes the statuses that changed and tells the events.
+pub(super) async fn tell<D: Daemons>(world: &mut KubeWorld<'_, D>, plan: &Plan, events: &[Event]) {
+    cluster(world, plan).await;
+    members(world, plan).await;
+    let uid = world.cluster.metadata.uid.clone().unwrap_or_default();
+    for event in events {
+        world.shared.writer.event(world.key, &uid, event).await;
+    }
+}
+
+async fn cluster<D: Daemons>(world: &mut KubeWorld<'_, D>, plan: &Plan) {
+    let now = world.shared.clock.monotonic();
+    let before = world.remembered.status(&world.entry);
+    let quiet = world
+        .remembered
+        .status_at
+        .is_some_and(|at| now.saturating_sub(at) < DRAIN_NUMBERS);
+    if !is_news(before.as_ref(), &plan.status, quiet) {
+        return;
+    }
+    let Some(value) = value(&plan.status) else { return };
+    let (key, writer) = (world.key, &world.shared.writer);
+    match writer
+        .status("NsqCluster", &key.namespace, &key.name, value)
+        .await
+    {
+        Ok(version) => world.remembered.wrote_status(version, plan.status.clone(), now),
+        Err(problem) => {
+            tracing::warn!(
+                namespace = key.namespace,
+                name = key.name,
+                "status not written: {problem}"
+            );
+            let wait = problem.wait(1, 1.0);
+            world.retry = Some(world.retry.map_or(wait, |known| known.min(wait)));
+        }
+    }
+}
+
+/// Whether a status is worth a write. `quiet` holds back what only counts.
+fn is_news(before: Option<&NsqClusterStatus>, after: &NsqClusterStatus, quiet: bool) -> bool {
+    let Some(before) = before else { return true };
+    if quiet {
+        without_numbers(before) != without_numbers(after)
+    } else {
+        rounded(before) != rounded(after)
+    }
+}
+
+/// As it reads once it was written: moments to the second.
+fn rounded(status: &NsqClusterStatus) -> Option<Value> {
+    serde_json::to_value(status).ok()
+}
+
+/// Without what changes in every pass of a drain.
+fn without_numbers(status: &NsqClusterStatus) -> Option<Value> {
+    let mut value = rounded(status)?;
+    if let Some(nodes) = value.pointer_mut("/drain/nodes").and_then(Value::as_array_mut) {
+        for node in nodes.iter_mut().filter_map(Value::as_object_mut) {
+            node.retain(|key, _| matches!(key.as_str(), "pod" | "state"));
+        }
+        if let Some(top) = value.as_object_mut() {
+            top.remove("message");
+        }
+        for condition in value
+            .pointer_mut("/conditions")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            if let Some(condition) = condition.as_object_mut() {
+                condition.remove("message");
+            }
+        }
+    }
+    Some(value)
+}
+
+async fn members<D: Daemons>(world: &KubeWorld<'_, D>, plan: &Plan) {
+    for (name, after) in &plan.topic_statuses {
+        let before = world
+            .entry
+            .topics
+            .get(name)
+            .and_then(|topic| topic.status.as_ref());
+        member(world, "NsqTopic", name, before, after).await;
+    }
+    for (name, after) in &plan.channel_statuses {
+        let before = world
+            .entry
+            .channels
+            .get(name)
+            .and_then(|channel| channel.status.as_ref());
+        member(world, "NsqChannel", name, before, after).await;
+    }
+}
+
+async fn member<D: Daemons>(
+    world: &KubeWorld<'_, D>,
+    kind: &str,
+    name: &str,
+    before: Option<&MemberStatus>,
+    after: &MemberStatus,
+) {
+    if before.is_some_and(|before| serde_json::to_value(before).ok() == serde_json::to_value(after).ok()) {
+        return;
+    }
+    let Some(value) = value(after) else { return };
+    let namespace = &world.key.namespace;
+    if let Err(problem) = world.shared.writer.status(kind, namespace, name, value).await {
+        tracing::warn!(namespace, name, "status not written: {problem}");
+    }
+}
+
+fn value<T: serde::Serialize>(status: &T) -> Option<Value> {
+    serde_json::to_value(status).ok()
+}

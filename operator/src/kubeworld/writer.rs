@@ -1,0 +1,300 @@
+//! Every request that changes something goes through here: it asks who leads, counts, logs, and says what went wrong.
+//! Source: operator spec 5.1, 5.2.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::core::{GroupVersionKind, PartialObjectMeta};
+use kube::runtime::events::{Event as KubeEvent, EventType, Recorder};
+use kube::{Api, Client, Resource};
+use serde_json::{Value, json};
+
+use super::child::ClusterKey;
+use super::foreign::{CHILDREN, FENCE, STATUS};
+use super::lease::Leadership;
+use super::metrics::Metrics;
+use super::problem::Problem;
+use crate::api::API_VERSION;
+use crate::build::{Desired, ObjectKind};
+use crate::plan::Event;
+
+/// Longest wait for one answer of the API server.
+const REQUEST: Duration = Duration::from_secs(15);
+
+/// Writes objects of one API server.
+#[derive(Clone)]
+pub(super) struct Writer {
+    client: Client,
+    leadership: Leadership,
+    recorder: Recorder,
+    metrics: Metrics,
+}
+
+/// What came back from an apply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Version the object has now.
+    pub resource_version: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+impl Writer {
+    /// A writer that works while `leadership` says so.
+    #[must_use]
+    pub(super) fn new(client: Client, leadership: Leadership, recorder: Recorder, metrics: Metrics) -> Self {
+        Self {
+            client,
+            leadership,
+            recorder,
+            metrics,
+        }
+    }
+
+    fn may_write(&self) -> Result<(), Problem> {
+        if self.leadership.leads() {
+            Ok(())
+        } else {
+            Err(Problem::NotLeader)
+        }
+    }
+
+    /// Whether a step that cannot be undone may be taken now.
+    ///
+    /// # Errors
+    /// The lease is not fresh.
+    pub(super) fn may_destroy(&self) -> Result<(), Problem> {
+        if self.leadership.is_fresh() {
+            Ok(())
+        } else {
+            Err(Problem::NotLeader)
+        }
+    }
+
+    /// Metadata of an object, straight from the server; none if it does not exist.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(super) async fn read(
+        &self,
+        kind: ObjectKind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<PartialObjectMeta<DynamicObject>>, Problem> {
+        let api = children(&self.client, kind, namespace);
+        bounded(api.get_metadata_opt(name)).await
+    }
+
+    /// Applies the whole intent of a child. With `at` only if that is its version still.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(super) async fn apply(
+        &self,
+        namespace: &str,
+        child: &Desired,
+        at: Option<&str>,
+        why: &str,
+    ) -> Result<Written, Problem> {
+        self.may_write()?;
+        let mut object = child.object.clone();
+        if let Some(version) = at {
+            object["metadata"]["resourceVersion"] = version.into();
+        }
+        let api = children(&self.client, child.kind, namespace);
+        let params = PatchParams::apply(CHILDREN).force();
+        let patch = Patch::Apply(object);
+        let answer = bounded(api.patch_metadata(&child.name, &params, &patch)).await?;
+        self.note(child.kind.as_str(), namespace, &child.name, "apply", why);
+        Ok(Written {
+            resource_version: answer.metadata.resource_version.unwrap_or_default(),
+            uid: answer.metadata.uid.unwrap_or_default(),
+        })
+    }
+
+    /// Puts the spec of a child in place of what stands there, lists as a whole. An apply cannot take an element out of a list
+    /// that somebody else put into it.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(super) async fn replace_spec(&self, namespace: &str, child: &Desired) -> Result<(), Problem> {
+        self.may_write()?;
+        let api = children(&self.client, child.kind, namespace);
+        let params = PatchParams {
+            field_manager: Some(CHILDREN.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(json!({"spec": child.object["spec"]}));
+        bounded(api.patch_metadata(&child.name, &params, &patch)).await?;
+        self.note(
+            child.kind.as_str(),
+            namespace,
+            &child.name,
+            "apply",
+            "lists replaced",
+        );
+        Ok(())
+    }
+
+    /// Deletes a child, if it still is the one with that UID and, where given, of that version.
+    ///
+    /// # Errors
+    /// What the server said; an object that is gone already is success.
+    pub(super) async fn delete(
+        &self,
+        kind: ObjectKind,
+        namespace: &str,
+        name: &str,
+        (uid, version): (&str, Option<&str>),
+        why: &str,
+    ) -> Result<(), Problem> {
+        self.may_write()?;
+        let params = DeleteParams::background().preconditions(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: version.map(str::to_owned),
+        });
+        let api = children(&self.client, kind, namespace);
+        match bounded(api.delete(name, &params)).await {
+            Ok(_) => {
+                self.note(kind.as_str(), namespace, name, "delete", why);
+                Ok(())
+            }
+            Err(Problem::Missing) => Ok(()),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Sets the fence label of the pod with that UID. One that is gone or replaced is looked at again in the next pass.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(super) async fn fence(
+        &self,
+        namespace: &str,
+        pod: &str,
+        uid: &str,
+        fenced: bool,
+    ) -> Result<(), Problem> {
+        self.may_write()?;
+        let value = if fenced { "disabled" } else { "enabled" };
+        let body = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": pod, "uid": uid, "labels": {"nsq.rs/publish": value}},
+        });
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let params = PatchParams::apply(FENCE).force();
+        match bounded(api.patch_metadata(pod, &params, &Patch::Apply(body))).await {
+            Ok(_) => {
+                self.note("Pod", namespace, pod, "label", value);
+                Ok(())
+            }
+            Err(Problem::Conflict | Problem::Missing | Problem::Invalid(_)) => Ok(()),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Applies the status of one of our kinds; gives the version the object has then.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(super) async fn status(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        status: Value,
+    ) -> Result<String, Problem> {
+        self.may_write()?;
+        let body = json!({
+            "apiVersion": API_VERSION, "kind": kind,
+            "metadata": {"name": name}, "status": status,
+        });
+        let api = own_kind(&self.client, kind, namespace);
+        let params = PatchParams::apply(STATUS).force();
+        let written = bounded(api.patch_status(name, &params, &Patch::Apply(body))).await?;
+        self.note(kind, namespace, name, "status", "");
+        Ok(written.metadata.resource_version.unwrap_or_default())
+    }
+
+    /// Tells an event about a cluster. One that cannot be told is only logged.
+    pub(super) async fn event(&self, key: &ClusterKey, uid: &str, event: &Event) {
+        if self.may_write().is_err() {
+            return;
+        }
+        let about = ObjectReference {
+            api_version: Some(API_VERSION.to_owned()),
+            kind: Some("NsqCluster".to_owned()),
+            name: Some(key.name.clone()),
+            namespace: Some(key.namespace.clone()),
+            uid: Some(uid.to_owned()),
+            ..ObjectReference::default()
+        };
+        let kind = if event.warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        };
+        let told = KubeEvent {
+            type_: kind,
+            reason: event.reason.to_string(),
+            note: Some(event.note.clone()),
+            action: event.reason.action().to_owned(),
+            secondary: None,
+        };
+        tracing::info!(namespace = key.namespace, name = key.name, reason = %event.reason, "{}", event.note);
+        match bounded(self.recorder.publish(&told, &about)).await {
+            Ok(()) => self.metrics.wrote("Event", "event"),
+            Err(problem) => tracing::warn!(
+                namespace = key.namespace,
+                name = key.name,
+                "event not told: {problem}"
+            ),
+        }
+    }
+
+    fn note(&self, kind: &str, namespace: &str, name: &str, action: &str, why: &str) {
+        self.metrics.wrote(kind, action);
+        tracing::info!(
+            kind,
+            namespace,
+            name,
+            action,
+            reason = why,
+            "{action} {kind} {name}"
+        );
+    }
+}
+
+async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Problem> {
+    tokio::time::timeout(REQUEST, request)
+        .await
+        .map_err(|_| Problem::Other("the API server does not answer".to_owned()))?
+        .map_err(Problem::from)
+}
+
+/// The API of a kind of child in a namespace.
+fn children(client: &Client, kind: ObjectKind, namespace: &str) -> Api<DynamicObject> {
+    let (group, version) = kind
+        .api_version()
+        .split_once('/')
+        .unwrap_or(("", kind.api_version()));
+    let kind = GroupVersionKind::gvk(group, version, kind.as_str());
+    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
+}
+
+fn own_kind(client: &Client, kind: &str, namespace: &str) -> Api<DynamicObject> {
+    let (group, version) = API_VERSION.split_once('/').unwrap_or(("", API_VERSION));
+    let kind = GroupVersionKind::gvk(group, version, kind);
+    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
+}
+
+/// Owner UID of an object's controller.
+#[must_use]
+pub(super) fn owner(meta: &PartialObjectMeta<DynamicObject>) -> Option<&str> {
+    let owners = meta.meta().owner_references.as_deref().unwrap_or_default();
+    owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
+}
