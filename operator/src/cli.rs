@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::api::{Kind, parse_manifest};
+use crate::install::{self, Install};
 use crate::kubeworld::{self, Identity};
 use crate::localworld::{self, Surroundings};
 use crate::render::{DEFAULT_IMAGE, Format, RenderOptions, render};
@@ -56,6 +57,11 @@ enum Command {
     /// Print the custom resource definitions, write them to a folder, or compare them with one
     #[command(after_help = "Example:\n  nsq-operator crd --dir crds")]
     Crd(CrdArgs),
+    /// Print the manifests that install this operator in a Kubernetes cluster, without the definitions
+    #[command(
+        after_help = "Example:\n  nsq-operator install --namespace nsq-system | kubectl apply --server-side -f -"
+    )]
+    Install(InstallArgs),
     #[command(name = localworld::HELPER, hide = true)]
     RunChild {
         parent: u32,
@@ -100,6 +106,28 @@ struct CrdArgs {
     check: Option<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+struct InstallArgs {
+    /// Namespace of the operator
+    #[arg(long, env = "NSQ_OPERATOR_NAMESPACE", default_value = "nsq-system")]
+    namespace: String,
+    /// Image of the operator
+    #[arg(long, env = "NSQ_OPERATOR_IMAGE", default_value = OPERATOR_IMAGE)]
+    image: String,
+    /// Namespaces to watch, separated by commas; empty is all of them
+    #[arg(
+        long,
+        env = "NSQ_OPERATOR_WATCH_NAMESPACES",
+        value_name = "LIST",
+        default_value = "",
+        hide_default_value = true
+    )]
+    watch_namespaces: String,
+}
+
+/// The image of this release.
+const OPERATOR_IMAGE: &str = concat!("nsq-rs/nsq-operator:", env!("CARGO_PKG_VERSION"));
+
 fn parse_kind(text: &str) -> Result<Kind, String> {
     let known = || {
         Kind::ALL
@@ -120,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => round_trip(&options),
         Command::Render(args) => objects(&args),
         Command::Crd(args) => definitions(&args),
+        Command::Install(args) => manifests(&args),
         Command::RunChild {
             parent,
             program,
@@ -251,6 +280,17 @@ fn read(file: &Path) -> std::io::Result<String> {
         return Err(std::io::Error::other(format!("longer than {MAX_MANIFEST} bytes")));
     }
     Ok(text)
+}
+
+fn manifests(args: &InstallArgs) -> u8 {
+    let names = args.watch_namespaces.split(',').map(str::trim);
+    let install = Install {
+        namespace: args.namespace.clone(),
+        image: args.image.clone(),
+        watch_namespaces: names.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+    };
+    print!("{}", install::manifests(&install));
+    0
 }
 
 fn definitions(args: &CrdArgs) -> u8 {

@@ -5,6 +5,7 @@
 //! | [`api`] | the custom resource types, defaults, rules | clients, clocks, files |
 //! | [`build`] | child objects of a cluster, one file per kind | what is live, beyond what it is told |
 //! | [`crd`] | the CRDs as text | where they are written to |
+//! | [`install`] | what the operator may do, and the manifests that install it | where they are applied |
 //! | [`daemon`] | what is asked of the daemons over HTTP | what the answers mean |
 //! | [`world`] | the seam between plan and worlds | any world |
 //! | [`localworld`] | processes, ports, folders, the table | Kubernetes, decisions |
@@ -22,6 +23,7 @@ pub mod check;
 pub mod cli;
 pub mod crd;
 pub mod daemon;
+pub mod install;
 pub mod kubeworld;
 pub mod localworld;
 pub mod plan;

@@ -19,7 +19,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 pub use namespace::Namespace;
-pub use operator::Operator;
+pub use operator::{Operator, printed};
 use serde_json::Value;
 
 /// How long a step of Kubernetes may take: a controller, a scheduler and a kubelet are in it.

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use nsq_testkit::{BOUND, Reply, Scrape, eventually, request};
+use nsq_testkit::{Reply, Scrape, eventually, request};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::Namespace;
+use crate::{BOUND, Namespace};
 
 /// Names the folder of the programs of this repository.
 const BIN_DIR: &str = "NSQ_BIN_DIR";
@@ -32,12 +32,17 @@ impl Operator {
     #[track_caller]
     #[must_use]
     pub fn start_with(namespace: &Namespace, flags: &[&str]) -> Self {
-        let bin = std::env::var_os(BIN_DIR)
-            .unwrap_or_else(|| panic!("{BIN_DIR} is not set; run: cargo xtask test kube"));
+        Self::start_as(namespace, namespace.cluster().kubeconfig(), flags)
+    }
+
+    /// Starts one that may do what the user of a kubeconfig may.
+    #[track_caller]
+    #[must_use]
+    pub fn start_as(namespace: &Namespace, kubeconfig: &Path, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
         let name = namespace.name();
-        let mut command = Command::new(PathBuf::from(bin).join("nsq-operator"));
+        let mut command = program();
         command.arg("run").args(flags);
         let usual = [
             ("--http-address", "127.0.0.1:0"),
@@ -49,7 +54,7 @@ impl Operator {
             command.args([flag, value]);
         }
         let child = command
-            .env("KUBECONFIG", namespace.cluster().kubeconfig())
+            .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -115,6 +120,12 @@ impl Operator {
         eventually(BOUND, || self.passes() >= f64::from(count));
     }
 
+    /// Waits until it made so many passes more than `before`.
+    #[track_caller]
+    pub fn await_passes_beyond(&self, before: f64, count: u32) {
+        eventually(BOUND, || self.passes() >= before + f64::from(count));
+    }
+
     /// Waits until it has not written anything over two passes of each of its clusters.
     #[track_caller]
     pub fn await_quiet(&self) {
@@ -143,6 +154,23 @@ impl Operator {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The program.
+#[track_caller]
+fn program() -> Command {
+    let bin = std::env::var_os(BIN_DIR)
+        .unwrap_or_else(|| panic!("{BIN_DIR} is not set; run: cargo xtask test kube"));
+    Command::new(PathBuf::from(bin).join("nsq-operator"))
+}
+
+/// What a subcommand of it prints.
+#[track_caller]
+#[must_use]
+pub fn printed(args: &[&str]) -> String {
+    let output = program().args(args).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 impl Drop for Operator {

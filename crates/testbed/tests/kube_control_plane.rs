@@ -1,4 +1,4 @@
-//! The operator against a real API server and real controllers, without nodes: pods stay Pending. Cases of the operator
+//! The operator against a real API server and real controllers, with pods that no node takes. Cases of the operator
 //! specification, 13.2 to 13.5 and 13.12.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
@@ -6,9 +6,14 @@ use nsq_testbed::{BOUND, Cluster, Namespace, Operator};
 use nsq_testkit::eventually;
 use serde_json::{Value, json};
 
-/// A spec that takes one pod of each component.
+/// A spec with one pod of each component, for which there is no node.
 fn small() -> Value {
-    json!({"nsqd": {"replicas": 1}, "lookupd": {"replicas": 1}, "admin": {"replicas": 1}})
+    let pod = json!({"nodeSelector": {"example.com/node": "none"}});
+    json!({
+        "nsqd": {"replicas": 1, "pod": pod},
+        "lookupd": {"replicas": 1, "pod": pod},
+        "admin": {"replicas": 1, "pod": pod},
+    })
 }
 
 /// Waits until the operator has nothing to do any more for what was applied.
@@ -93,7 +98,8 @@ fn op_041_a_restarted_operator_writes_nothing() {
     // What the controllers write reaches the statuses.
     for name in ["a", "b", "c"] {
         namespace.await_status(name, "Creating", |status| {
-            status["message"] == "nsqlookupd-0 not ready: Pending"
+            let message = status["message"].as_str().unwrap_or_default();
+            message.starts_with("nsqlookupd-0 not ready: ")
         });
     }
     operator.await_quiet();
@@ -302,4 +308,193 @@ fn op_175_one_of_two_operators_works_and_the_other_takes_over() {
     namespace.apply_cluster("other", &small());
     settle(&namespace, "other");
     assert!(second.writes() > 0.0);
+}
+
+#[test]
+fn op_031_an_api_that_is_not_installed_is_named_and_the_rest_works() {
+    let cluster = Cluster::control_plane();
+    let namespace = cluster.namespace("op-031");
+    cluster.kubectl(&[
+        "delete",
+        "--ignore-not-found",
+        "crd",
+        "podmonitors.monitoring.coreos.com",
+    ]);
+    let _operator = Operator::start(&namespace);
+    let mut spec = small();
+    spec["monitoring"] = json!({"podMonitor": true});
+    namespace.apply_cluster("demo", &spec);
+    let status = namespace.await_status("demo", "Stalled", |status| status["phase"] == "Stalled");
+    let stalled = Namespace::condition(&status, "Stalled");
+    assert_eq!(stalled["reason"], "CapabilityMissing", "{stalled}");
+    assert!(
+        stalled["message"].as_str().unwrap().contains("PodMonitor"),
+        "{stalled}"
+    );
+    assert_eq!(namespace.names("statefulset"), ["demo-nsqd"]);
+
+    namespace.apply(
+        r#"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: podmonitors.monitoring.coreos.com}
+spec:
+  group: monitoring.coreos.com
+  scope: Namespaced
+  names: {kind: PodMonitor, plural: podmonitors, singular: podmonitor}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+"#,
+    );
+    namespace.await_status("demo", "not Stalled", |status| {
+        Namespace::condition(status, "Stalled")["status"] == "False"
+    });
+    assert_eq!(namespace.names("podmonitors.monitoring.coreos.com"), ["demo-nsq"]);
+    spec["monitoring"] = json!({"podMonitor": false});
+    namespace.apply_cluster("demo", &spec);
+    eventually(BOUND, || {
+        namespace.names("podmonitors.monitoring.coreos.com").is_empty()
+    });
+    cluster.kubectl(&["delete", "crd", "podmonitors.monitoring.coreos.com"]);
+}
+
+#[test]
+fn op_051_what_a_quota_refuses_is_told_in_its_words_and_another_cluster_is_not_touched() {
+    let cluster = Cluster::control_plane();
+    let (full, free) = (cluster.namespace("op-051"), cluster.namespace("op-051"));
+    full.kubectl(&[
+        "create",
+        "quota",
+        "few",
+        "--hard=count/poddisruptionbudgets.policy=0",
+    ]);
+    let both = format!("{},{}", full.name(), free.name());
+    let _operator = Operator::start_with(&full, &["--watch-namespaces", &both]);
+    for namespace in [&full, &free] {
+        namespace.apply_cluster("demo", &small());
+    }
+    let status = full.await_status("demo", "Stalled", |status| status["phase"] == "Stalled");
+    let stalled = Namespace::condition(&status, "Stalled");
+    assert_eq!(stalled["reason"], "Forbidden", "{stalled}");
+    assert!(
+        stalled["message"].as_str().unwrap().contains("exceeded quota"),
+        "{stalled}"
+    );
+    assert_eq!(
+        full.names("statefulset"),
+        ["demo-nsqd"],
+        "what does not need it goes on"
+    );
+    settle(&free, "demo");
+    let status = free.status("demo");
+    assert_eq!(Namespace::condition(&status, "Stalled")["status"], "False");
+
+    full.kubectl(&["delete", "quota", "few"]);
+    full.await_status("demo", "not Stalled", |status| {
+        Namespace::condition(status, "Stalled")["status"] == "False"
+    });
+}
+
+#[test]
+fn op_062_op_063_conditions_carry_the_generation_and_keep_the_time_of_their_status() {
+    let namespace = Cluster::control_plane().namespace("op-062");
+    let _operator = Operator::start(&namespace);
+    namespace.apply_cluster("demo", &small());
+    settle(&namespace, "demo");
+    let before = Namespace::condition(&namespace.status("demo"), "Ready");
+    let mut spec = small();
+    spec["nsqd"]["replicas"] = 2.into();
+    namespace.apply_cluster("demo", &spec);
+    let status = namespace.await_status("demo", "of generation 2", |status| {
+        status["observedGeneration"] == 2
+    });
+    for condition in status["conditions"].as_array().unwrap() {
+        assert_eq!(condition["observedGeneration"], 2, "{condition}");
+    }
+    let after = Namespace::condition(&status, "Ready");
+    assert_eq!(after["lastTransitionTime"], before["lastTransitionTime"]);
+}
+
+#[test]
+fn op_176_daemons_that_do_not_answer_are_a_fact_and_nothing_is_taken_away() {
+    let namespace = Cluster::control_plane().namespace("op-176");
+    let operator = Operator::start_with(&namespace, &["--daemon-timeout", "1s"]);
+    let mut spec = small();
+    spec["nsqd"]["replicas"] = 2.into();
+    namespace.apply_cluster("demo", &spec);
+    settle(&namespace, "demo");
+    eventually(BOUND, || namespace.names("pod").len() >= 4);
+    // An address for documentation: packets to it go nowhere.
+    let ready = r#"{"status":{"phase":"Running","podIP":"192.0.2.1","podIPs":[{"ip":"192.0.2.1"}],
+        "conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2026-01-01T00:00:00Z"}],
+        "containerStatuses":[{"name":"nsqd","ready":true,"restartCount":0,"image":"i","imageID":"i",
+        "state":{"running":{"startedAt":"2026-01-01T00:00:00Z"}}}]}}"#;
+    for pod in ["demo-nsqd-0", "demo-nsqd-1"] {
+        namespace.kubectl(&[
+            "patch",
+            "pod",
+            pod,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            ready,
+        ]);
+    }
+    namespace.kubectl(&["scale", "nsqcluster", "demo", "--replicas=1"]);
+    namespace.await_status("demo", "blocked", |status| {
+        status["drain"]["nodes"][0]["blockers"][0]["reason"] == "Unreachable"
+    });
+    let passes = operator.passes();
+    operator.await_passes_beyond(passes, 3);
+    assert_eq!(
+        namespace.get(&["statefulset", "demo-nsqd"])["spec"]["replicas"],
+        2
+    );
+    let slow = operator.metrics();
+    let within = slow.value(r#"nsq_operator_reconcile_seconds_bucket{kind="NsqCluster",le="10"}"#);
+    assert!((within - slow.value(r#"nsq_operator_reconcile_seconds_count{kind="NsqCluster"}"#)).abs() < 0.5);
+}
+
+#[test]
+fn op_180_a_namespace_that_goes_away_is_left_alone() {
+    let namespace = Cluster::control_plane().namespace("op-180");
+    let operator = Operator::start(&namespace);
+    namespace.apply_cluster("demo", &small());
+    settle(&namespace, "demo");
+    // A finalizer holds the cluster, so that the namespace stays in the middle of its end.
+    let hold = r#"{"metadata":{"finalizers":["example.com/hold"]}}"#;
+    namespace.kubectl(&["patch", "nsqcluster", "demo", "--type=merge", "-p", hold]);
+    namespace
+        .cluster()
+        .kubectl(&["delete", "namespace", namespace.name(), "--wait=false"]);
+    eventually(BOUND, || {
+        namespace.names("service").is_empty() && namespace.names("deployment").is_empty()
+    });
+    let log = operator.log();
+    assert!(!log.contains("not applied"), "{log}");
+    let status = namespace.status("demo");
+    assert_ne!(Namespace::condition(&status, "Stalled")["status"], "True");
+    namespace.kubectl(&[
+        "patch",
+        "nsqcluster",
+        "demo",
+        "--type=merge",
+        "-p",
+        r#"{"metadata":{"finalizers":null}}"#,
+    ]);
+}
+
+#[test]
+fn op_182_only_the_namespaces_that_are_named_are_looked_at() {
+    let cluster = Cluster::control_plane();
+    let (seen, unseen) = (cluster.namespace("op-182"), cluster.namespace("op-182"));
+    let operator = Operator::start(&seen);
+    unseen.apply_cluster("demo", &small());
+    seen.apply_cluster("demo", &small());
+    settle(&seen, "demo");
+    operator.await_quiet();
+    assert!(unseen.names("statefulset").is_empty() && unseen.status("demo").is_null());
 }

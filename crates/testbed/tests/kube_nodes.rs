@@ -1,8 +1,12 @@
 //! The operator with real nodes: kubelets run the pods, real clients publish and consume. Cases of the operator specification,
 //! 13.3 to 13.10.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a failed unwrap fails the test; a kubeconfig is read and written whole"
+)]
 
-use nsq_testbed::{BOUND, Cluster, Namespace, Operator};
+use nsq_testbed::{BOUND, Cluster, Namespace, Operator, printed};
 use nsq_testkit::{Conn, eventually};
 use serde_json::{Value, json};
 
@@ -573,4 +577,49 @@ fn op_096_op_097_a_doomed_pod_that_is_deleted_comes_back_and_is_drained() {
     namespace.await_status("demo", "1/1", |status| {
         status["nsqd"]["replicas"] == 1 && status["phase"] == "Running"
     });
+}
+
+/// The namespace enforces restricted pod security, the server has the admission plugin that asks for `finalizers`.
+#[test]
+fn op_178_op_179_the_roles_of_the_install_are_enough_and_nothing_else_is_asked_for() {
+    let namespace = Cluster::nodes().namespace("op-178");
+    let name = namespace.name();
+    namespace.apply(&printed(&[
+        "install",
+        "--namespace",
+        name,
+        "--watch-namespaces",
+        name,
+    ]));
+    // The process of this test takes the place of the pod.
+    namespace.kubectl(&["delete", "deployment", "nsq-operator"]);
+    let token = namespace.kubectl(&["create", "token", "nsq-operator"]);
+    let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+    let admin = std::fs::read_to_string(namespace.cluster().kubeconfig()).unwrap();
+    let mut lines: Vec<String> = admin.lines().map(str::to_owned).collect();
+    for line in &mut lines {
+        if line.trim_start().starts_with("user: {token:") {
+            *line = format!("  user: {{token: {}}}", token.trim());
+        }
+    }
+    std::fs::write(&kubeconfig, lines.join("\n")).unwrap();
+    let operator = Operator::start_as(&namespace, kubeconfig.path(), &[]);
+    namespace.apply_cluster("demo", &quick(2));
+    namespace.await_running("demo");
+    namespace.kubectl(&["scale", "nsqcluster", "demo", "--replicas=1"]);
+    namespace.await_status("demo", "1/1", |status| {
+        status["nsqd"]["replicas"] == 1 && status["phase"] == "Running"
+    });
+    let patch = r#"{"spec":{"nsqd":{"pdb":{"enabled":false}}}}"#;
+    namespace.kubectl(&["patch", "nsqcluster", "demo", "--type=merge", "-p", patch]);
+    eventually(BOUND, || {
+        !namespace
+            .names("poddisruptionbudget")
+            .contains(&"demo-nsqd".to_owned())
+    });
+    let metrics = operator.metrics();
+    let refused: Vec<_> = metrics.containing("code=\"403\"").collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    assert_eq!(metrics.containing("resource=\"secrets\"").count(), 0);
+    assert!(!operator.log().contains("not told"), "{}", operator.log());
 }

@@ -183,6 +183,8 @@ fn run_layer(layer: Layer) -> Result<(), Stop> {
                 "--test",
                 "kube_*",
             ]);
+            // They wait for controllers and kubelets most of the time.
+            command.env("RUST_TEST_THREADS", "3");
             let tested = tests(kube::tell(&mut command));
             kube::cluster(kube::Action::Down)?;
             tested?;

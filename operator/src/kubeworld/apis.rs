@@ -13,7 +13,7 @@ use crate::api::{NsqClusterSpec, RouteType};
 use crate::build::{Apis, ObjectKind};
 
 /// How long an answer holds: an API that is installed later is found within this.
-const HOLDS: Duration = Duration::from_secs(60);
+const HOLDS: Duration = Duration::from_secs(30);
 /// Longest wait for an answer.
 const REQUEST: Duration = Duration::from_secs(5);
 

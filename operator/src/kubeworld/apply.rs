@@ -29,7 +29,7 @@ const LEFT: &str = "nsq.rs/left-messages";
 
 impl<D: Daemons> KubeWorld<'_, D> {
     pub(super) async fn carry_out(&mut self, plan: &Plan) {
-        self.remembered.plan = plan.memory.clone();
+        self.remembered.plan = Some(plan.memory.clone());
         let mut events = plan.events.clone();
         if let Some(shape) = &plan.shape {
             if self.may_roll(plan, shape) {

@@ -21,8 +21,8 @@ const UNSEEN: Duration = Duration::from_secs(30);
 /// What is remembered about one cluster.
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
-    /// Of the plan.
-    pub plan: Memory,
+    /// Of the plan; none before the first pass of this process.
+    pub plan: Option<Memory>,
     /// Hot options that a node refused in the last pass.
     pub refused: Vec<String>,
     /// Versions of own writes that the store does not show yet, and when they were written.

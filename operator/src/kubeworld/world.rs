@@ -21,7 +21,7 @@ use super::writer::Writer;
 use crate::api::{NsqCluster, Reason, validate};
 use crate::build::Resolved;
 use crate::daemon::Daemons;
-use crate::plan::{Life, Observed, Plan};
+use crate::plan::{Life, Memory, Observed, Plan};
 use crate::world::{Applied, World};
 
 /// All answers of the daemons of one cluster are there by then, or are missing in this pass.
@@ -158,7 +158,11 @@ impl<'a, D: Daemons> KubeWorld<'a, D> {
                 .values()
                 .map(|channel| (**channel).clone())
                 .collect(),
-            memory: self.remembered.plan.clone(),
+            memory: self
+                .remembered
+                .plan
+                .clone()
+                .unwrap_or_else(|| Memory::recalled(cluster.status.as_ref())),
             cluster,
         }
     }

@@ -7,7 +7,9 @@ use k8s_openapi::jiff::Timestamp;
 use nsq_http_api::lifecycle::Lifecycle;
 use nsq_http_api::nsqd::{Info, Stats};
 
-use crate::api::{Endpoints, NsqChannel, NsqCluster, NsqTopic, Reason, Violation};
+use crate::api::{
+    ConditionType, Endpoints, NsqChannel, NsqCluster, NsqClusterStatus, NsqTopic, Phase, Reason, Violation,
+};
 
 /// Everything one pass decides from.
 #[derive(Clone, Debug)]
@@ -226,6 +228,46 @@ pub struct Memory {
     /// Last time each (object, reason) was told as an event.
     pub told: BTreeMap<String, Timestamp>,
 }
+
+impl Memory {
+    /// What can be told from a status of another process: without it a cluster that lacks something would look new for a while,
+    /// and its status would be written twice.
+    #[must_use]
+    pub fn recalled(status: Option<&NsqClusterStatus>) -> Self {
+        let Some(status) = status else {
+            return Self::default();
+        };
+        let was_ready = status.phase.is_some_and(|phase| {
+            !matches!(
+                phase,
+                Phase::Pending
+                    | Phase::Creating
+                    | Phase::Paused
+                    | Phase::Stopped
+                    | Phase::Stopping
+                    | Phase::Stalled
+            )
+        });
+        let registry = status.condition(ConditionType::RegistryConsistent);
+        let because = |reason: Reason| registry.filter(|condition| condition.reason == reason);
+        let lost = because(Reason::Unreachable).map_or("", |condition| condition.message.as_str());
+        let names = lost
+            .split(" does not answer")
+            .next()
+            .unwrap_or_default()
+            .split(", ");
+        let ordinals = names.filter_map(|name| name.rsplit_once('-')?.1.parse().ok());
+        Self {
+            was_ready,
+            silent: ordinals.map(|ordinal| (ordinal, SILENT_PASSES)).collect(),
+            incomplete_since: because(Reason::MissingRegistrations).map(|_| Timestamp::UNIX_EPOCH),
+            ..Self::default()
+        }
+    }
+}
+
+/// Passes in a row without an answer after which a node counts as lost.
+pub(super) const SILENT_PASSES: u32 = 3;
 
 /// Time from `earlier` to `now`; a time in the future counts as now (clocks jump).
 pub(super) fn since(now: Timestamp, earlier: Timestamp) -> Duration {

@@ -9,13 +9,11 @@ use crate::api::{
 use crate::plan::NO_READY;
 use crate::plan::action::Shape;
 use crate::plan::draft::{Draft, missing_in};
-use crate::plan::observed::{Node, since};
+use crate::plan::observed::{Node, SILENT_PASSES, since};
 use crate::plan::{Parts, rollout};
 
 /// Registries may be incomplete this long before a condition says so: an nsqlookupd that comes back is filled in this time.
 const REGISTRY_GRACE: Duration = Duration::from_secs(30);
-/// A node that does not answer is believed to be lost after so many passes.
-const SILENT_PASSES: u32 = 3;
 
 /// Numbers that several conditions and messages need.
 #[derive(Debug, Default)]

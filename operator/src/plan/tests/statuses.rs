@@ -198,3 +198,18 @@ fn a_native_image_without_ready_is_called_by_its_name() {
     let message = "CapabilityMissing: image does not answer /ready; set flavor: Upstream";
     check(&pass(&mut observed), ClusterPhase::Stalled, message, "failed");
 }
+
+#[test]
+fn a_restarted_operator_writes_the_same_status() {
+    let mut observed = world(json!({}), 3);
+    observed.nodes[1].facts = Err("no answer".to_owned());
+    let passes: Vec<Plan> = (0..4).map(|_| pass(&mut observed)).collect();
+    let before = passes[3].status.clone();
+    let registry = before.condition(ConditionType::RegistryConsistent);
+    assert_eq!(
+        registry.map(|condition| condition.reason),
+        Some(Reason::Unreachable)
+    );
+    observed.memory = Memory::recalled(Some(&before));
+    assert_eq!(pass(&mut observed).status, before);
+}
