@@ -1,7 +1,6 @@
 //! The threads that serve queue files: read ahead, mark as read, sync, and write when a connection should not.
 
-use crate::block::Run;
-use crate::effects::{Effects, QueueOwner};
+use crate::effects::{Effects, QueueOwner, Spill};
 use crate::health::{Health, Operation};
 use crate::queue::Backlog;
 use crate::queue::backlog::LockedBacklog;
@@ -22,7 +21,7 @@ const SLOW_WRITE_NS: u64 = 200_000;
 type Call = Box<dyn FnOnce() + Send>;
 
 enum Job {
-    Append(Arc<dyn QueueOwner>, Run, oneshot::Sender<io::Result<()>>),
+    Append(Spill, oneshot::Sender<io::Result<()>>),
     Serve(Arc<dyn QueueOwner>),
     Call(Call),
 }
@@ -100,29 +99,26 @@ impl DiskWorkers {
     /// Writes a run to its owner's files: here and now if they are quick and free, else on their worker.
     ///
     /// # Errors
-    /// Those of the file system. The owner has heard of them.
-    pub async fn append(
-        &self,
-        owner: &Arc<dyn QueueOwner>,
-        run: Run,
-        effects: &mut Effects,
-    ) -> io::Result<()> {
+    /// Those of the file system, for messages that were not accepted before. The owner has heard of them.
+    pub async fn append(&self, spill: Spill, effects: &mut Effects) -> io::Result<()> {
+        let Spill { owner, run, accepted } = &spill;
         let Some(backlog) = owner.backlog() else {
             return Ok(());
         };
-        let written = match self.shared.try_append(owner, backlog, &run) {
+        let written = match self.shared.try_append(&spill, backlog) {
             Some(written) => written,
             None => {
                 let (done, written) = oneshot::channel();
-                self.send(backlog.worker, Job::Append(owner.clone(), run, done))
-                    .await;
+                self.send(backlog.worker, Job::Append(spill.clone(), done)).await;
                 written.await.unwrap_or_else(|_| Err(io::Error::other("exiting")))
             }
         };
-        if written.is_ok() {
-            owner.spilled(effects);
+        match written {
+            Ok(()) => owner.spilled(effects),
+            Err(_) if *accepted => owner.keep(run.clone(), effects),
+            Err(e) => return Err(e),
         }
-        written
+        Ok(())
     }
 
     /// Asks for a service of the owner's files, once until it has happened.
@@ -171,10 +167,12 @@ impl DiskWorkers {
 impl Shared {
     fn run(&self, job: Job) {
         match job {
-            Job::Append(owner, run, done) => {
-                let Some(backlog) = owner.backlog() else { return };
+            Job::Append(spill, done) => {
+                let Some(backlog) = spill.owner.backlog() else {
+                    return;
+                };
                 // Nobody waits any longer: the run is written all the same.
-                let _ = done.send(self.append(&owner, backlog, backlog.lock(), &run));
+                let _ = done.send(self.append(&spill, backlog, backlog.lock()));
             }
             Job::Serve(owner) => {
                 if let Some(backlog) = owner.backlog() {
@@ -187,33 +185,23 @@ impl Shared {
     }
 
     /// Writes here and now, unless that may take long.
-    fn try_append(
-        &self,
-        owner: &Arc<dyn QueueOwner>,
-        backlog: &Arc<Backlog>,
-        run: &Run,
-    ) -> Option<io::Result<()>> {
+    fn try_append(&self, spill: &Spill, backlog: &Arc<Backlog>) -> Option<io::Result<()>> {
         if backlog.slow.load(Relaxed) {
             return None;
         }
         let files = backlog.try_lock()?;
-        Some(self.append(owner, backlog, files, run))
+        Some(self.append(spill, backlog, files))
     }
 
-    fn append(
-        &self,
-        owner: &Arc<dyn QueueOwner>,
-        backlog: &Arc<Backlog>,
-        mut files: LockedBacklog<'_>,
-        run: &Run,
-    ) -> io::Result<()> {
+    fn append(&self, spill: &Spill, backlog: &Arc<Backlog>, mut files: LockedBacklog<'_>) -> io::Result<()> {
+        let Spill { owner, run, accepted } = spill;
         let started = self.timers.now();
         let written = files.append(run);
         backlog
             .slow
             .store(self.timers.now().saturating_sub(started) > SLOW_WRITE_NS, Relaxed);
         if let Err(e) = &written {
-            if !owner.spill_failed(run) {
+            if !accepted && !owner.spill_failed(run) {
                 return Ok(());
             }
             tracing::error!("DISKQUEUE({}): failed to write - {e}", backlog.name());

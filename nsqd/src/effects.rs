@@ -23,16 +23,22 @@ pub trait QueueOwner: Send + Sync {
     /// Hears that the messages of a spill could not be written and are not in the queue. Whether that is a failure:
     /// a channel that is being deleted has no use for them.
     fn spill_failed(&self, run: &Run) -> bool;
+    /// Takes messages of a spill back that could not be written and must not be lost: they stay in memory, above its bound.
+    fn keep(&self, run: Run, effects: &mut Effects);
     /// Hears that the files hold other messages than was thought: some were damaged. The file lock is held.
     fn corrected(&self, by: Correction);
 }
 
 /// A run that did not fit into memory and is to be written to its queue's files.
+#[derive(Clone)]
 pub struct Spill {
     /// Whose queue.
     pub owner: Arc<dyn QueueOwner>,
     /// What to write.
     pub run: Run,
+    /// Whether somebody relies on these messages already: they were accepted once, and are kept if they cannot be written.
+    /// The others are refused then.
+    pub accepted: bool,
 }
 
 /// Work that takes its own time, in a task of its own.

@@ -2,7 +2,7 @@
 
 use crate::counters::Counters;
 use crate::disk_workers::{DiskWorkers, SyncRules};
-use crate::effects::{Effects, Spill};
+use crate::effects::Effects;
 use crate::health::Health;
 use crate::timers::{Timer, Timers};
 use nsq_service::clock::Clock;
@@ -58,13 +58,13 @@ impl Engine {
     /// Carries out what was left to do. Every spill is tried, also after one failed.
     ///
     /// # Errors
-    /// The first failure to write: that queue does not have its run.
+    /// The first failure to write what was not accepted before: that queue does not have its run.
     pub async fn settle(&self, effects: &mut Effects) -> io::Result<()> {
         let mut outcome = Ok(());
         self.timers.wake(effects);
         while !effects.is_immediate() {
-            for Spill { owner, run } in std::mem::take(&mut effects.spills) {
-                let written = self.workers.append(&owner, run, effects).await;
+            for spill in std::mem::take(&mut effects.spills) {
+                let written = self.workers.append(spill, effects).await;
                 outcome = outcome.and(written);
             }
             for owner in effects.serve.drain(..) {

@@ -81,7 +81,7 @@ impl TopicState {
     /// Gives every channel a reference to a run of the topic's own queue; what came from the files has its delay from there.
     fn hand_over(&mut self, run: Run, effects: &mut Effects) {
         if self.delays.is_empty() {
-            hand_over(&self.channels, run, effects);
+            hand_over(&self.channels, run, true, effects);
             return;
         }
         let (channels, delays) = (&self.channels, &self.delays);
@@ -89,7 +89,7 @@ impl TopicState {
         let delay_of = |id: u64| delays.get(&id).copied().unwrap_or(known);
         let ids: Vec<u64> = run.messages().map(|message| message.head.id).collect();
         split(run, delay_of, |delay, piece| {
-            hand_over(channels, piece.held_back(delay), effects);
+            hand_over(channels, piece.held_back(delay), true, effects);
         });
         for id in ids {
             self.delays.remove(&id);
@@ -101,10 +101,22 @@ impl TopicState {
     }
 }
 
+/// What a publish counted.
+#[derive(Debug)]
+pub struct Counted {
+    messages: u64,
+    bytes: u64,
+}
+
+/// Wait before the topic looks again at channels that cannot write.
+const STUCK: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// What a step of catching up found.
 enum Step {
     Moved,
     NeedsRead,
+    /// A channel cannot write what it has.
+    Stuck,
     Done,
 }
 
@@ -175,7 +187,7 @@ impl Topic {
         delay: u64,
         unix_nanos: i64,
         effects: &mut Effects,
-    ) -> Result<(), NotNow> {
+    ) -> Result<Counted, NotNow> {
         let mut state = self.state.lock();
         if state.exiting {
             return Err(NotNow::Exiting);
@@ -185,18 +197,28 @@ impl Topic {
             .next(batch.len(), tick_of(unix_nanos))
             .map_err(NotNow::Wait)?;
         let block = Arc::new(batch.publish(ids, unix_nanos));
-        self.message_count.fetch_add(u64::from(block.len()), Relaxed);
-        self.message_bytes.fetch_add(block.bytes() as u64, Relaxed);
+        let counted = Counted {
+            messages: u64::from(block.len()),
+            bytes: block.bytes() as u64,
+        };
+        self.message_count.fetch_add(counted.messages, Relaxed);
+        self.message_bytes.fetch_add(counted.bytes, Relaxed);
         let run = Run::deferred(block, delay);
         if state.flows() {
-            hand_over(&state.channels, run, effects);
+            hand_over(&state.channels, run, false, effects);
         } else {
-            self.keep(&mut state, run, effects);
+            self.store(&mut state, run, effects);
         }
-        Ok(())
+        Ok(counted)
     }
 
-    fn keep(&self, state: &mut TopicState, run: Run, effects: &mut Effects) {
+    /// Takes back that messages were accepted: a queue could not store them.
+    pub fn refuse(&self, counted: &Counted) {
+        self.message_count.fetch_sub(counted.messages, Relaxed);
+        self.message_bytes.fetch_sub(counted.bytes, Relaxed);
+    }
+
+    fn store(&self, state: &mut TopicState, run: Run, effects: &mut Effects) {
         self.inside.enter(&run);
         let Some(overflow) = state.queue.push(run, 0) else {
             return;
@@ -207,7 +229,11 @@ impl Topic {
                     let ids = overflow.messages().map(|message| message.head.id);
                     state.delays.extend(ids.map(|id| (id, overflow.delay())));
                 }
-                effects.spills.push(Spill { owner, run: overflow });
+                effects.spills.push(Spill {
+                    owner,
+                    run: overflow,
+                    accepted: false,
+                });
             }
             // An ephemeral queue that is full drops, silently as the reference does.
             _ => {
@@ -330,6 +356,10 @@ impl Topic {
                         let Some(owner) = self.owner() else { return };
                         self.engine.workers.serve_now(&owner).await;
                     }
+                    Step::Stuck => tokio::select! {
+                        () = tokio::time::sleep(STUCK) => {}
+                        () = self.engine.tasks.stopping() => return,
+                    },
                     Step::Done => return,
                 }
             }
@@ -342,6 +372,10 @@ impl Topic {
         if !state.could_flow() || state.queue.depth() == 0 || state.queue.is_held() {
             state.catching_up = false;
             return Step::Done;
+        }
+        // What is here is safe; there it would only fill memory.
+        if state.channels.iter().any(|channel| channel.is_over_full()) {
+            return Step::Stuck;
         }
         let mut runs = Vec::new();
         let taken = state.queue.take(
@@ -496,14 +530,14 @@ pub struct TopicSnapshot {
 }
 
 /// Gives every channel a reference to the run.
-fn hand_over(channels: &[Arc<Channel>], run: Run, effects: &mut Effects) {
+fn hand_over(channels: &[Arc<Channel>], run: Run, accepted: bool, effects: &mut Effects) {
     let Some((last, others)) = channels.split_last() else {
         return;
     };
     for channel in others {
-        channel.publish(run.clone(), effects);
+        channel.publish(run.clone(), accepted, effects);
     }
-    last.publish(run, effects);
+    last.publish(run, accepted, effects);
 }
 
 impl QueueOwner for Topic {
@@ -534,6 +568,10 @@ impl QueueOwner for Topic {
         }
         self.inside.leave(run);
         true
+    }
+
+    fn keep(&self, run: Run, _: &mut Effects) {
+        self.state.lock().queue.keep(run);
     }
 
     fn corrected(&self, by: Correction) {

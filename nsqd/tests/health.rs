@@ -81,3 +81,60 @@ fn op_159_ready_comes_back_without_a_publish_once_there_is_room() {
     assert_eq!(daemon.stats()["health"], "OK");
     daemon.expect_log("the data path can be written again");
 }
+
+#[test]
+fn what_was_accepted_is_kept_while_a_channel_cannot_write() {
+    if ours_only(
+        "messages that a channel cannot write: those that wait in their topic, that are requeued, time out or become due",
+    ) {
+        return;
+    }
+    const COUNT: usize = 3000;
+    let daemon = nsqd!("--mem-queue-size=0");
+    daemon.act("/topic/create?topic=t");
+    let mut publisher = daemon.connect();
+    let bodies: Vec<String> = (0..COUNT).map(|number| format!("{number}")).collect();
+    for body in &bodies {
+        publisher.publish("t", body.as_bytes());
+    }
+    let blocked = daemon.data().join("t:c.diskqueue.meta.dat");
+    std::fs::create_dir(&blocked).expect("a folder in its way");
+    daemon.act("/channel/create?topic=t&channel=c");
+    daemon.expect_log("failed to write");
+    let everywhere = || {
+        let topic = daemon.topic("t");
+        [&topic, &topic["channels"][0]]
+            .map(|place| place["depth"].as_u64().unwrap_or(0))
+            .iter()
+            .sum::<u64>()
+    };
+    eventually(BOUND, || everywhere() == COUNT as u64);
+    // The topic goes on taking what it can store itself; a message that comes back is not lost either.
+    publisher.publish("t", b"one more");
+    let mut consumer = daemon.subscribe("t", "c");
+    consumer.command("RDY 1");
+    let message = consumer.message();
+    consumer.requeue(&message, 0);
+
+    std::fs::remove_dir(&blocked).expect("the folder goes");
+    consumer.command("RDY 100");
+    let mut got = std::collections::BTreeSet::new();
+    while got.len() < COUNT + 1 {
+        let message = consumer.message();
+        consumer.finish(&message);
+        got.insert(message.body);
+    }
+    daemon.expect_channel("t", "c", &[("depth", 0), ("in_flight_count", 0)]);
+    daemon.expect_topic("t", &[("depth", 0), ("message_count", COUNT as u64 + 1)]);
+}
+
+#[test]
+fn a_publish_that_is_refused_is_not_counted() {
+    let daemon = nsqd!("--mem-queue-size=0");
+    daemon.act("/topic/create?topic=bad");
+    let blocked = daemon.data().join("bad.diskqueue.meta.dat");
+    std::fs::create_dir(&blocked).expect("a folder in its way");
+    std::fs::create_dir(daemon.data().join("bad.diskqueue.000000.dat")).expect("another");
+    fail_to_publish(&daemon, "bad");
+    daemon.expect_topic("bad", &[("depth", 0), ("message_count", 0)]);
+}

@@ -217,21 +217,22 @@ impl Broker {
             self.refused.fetch_add(u64::from(batch.len()), Relaxed);
             return Err(Refused::Draining);
         }
-        loop {
+        let counted = loop {
             match topic.publish(batch, delay, self.engine.clock.unix_nanos(), effects) {
-                Ok(()) => break,
+                Ok(counted) => break counted,
                 Err(NotNow::Exiting) => return Err(Refused::Exiting),
                 // A tick is a little more than a millisecond.
                 Err(NotNow::Wait(WaitTicks(ticks))) => {
                     tokio::time::sleep(Duration::from_millis(ticks + 1)).await;
                 }
             }
-        }
+        };
         if effects.is_immediate() {
             self.engine.timers.wake(effects);
             return Ok(());
         }
-        Ok(self.engine.settle(effects).await?)
+        let stored = self.engine.settle(effects).await;
+        Ok(stored.inspect_err(|_| topic.refuse(&counted))?)
     }
 
     /// Notes a new connection, which `make` makes with a number of its own.

@@ -142,8 +142,8 @@ impl Channel {
         self.state.lock().gauges.clone()
     }
 
-    /// Takes a run from the topic.
-    pub fn publish(&self, run: Run, effects: &mut Effects) {
+    /// Takes a run from the topic; `accepted` ones were the topic's before.
+    pub fn publish(&self, run: Run, accepted: bool, effects: &mut Effects) {
         let count = run.len();
         let mut state = self.state.lock();
         if state.exiting {
@@ -157,10 +157,10 @@ impl Channel {
             self.defer(&state, delay, run, effects);
             return;
         }
-        self.enqueue(&mut state, run, effects);
+        self.enqueue(&mut state, run, accepted, effects);
     }
 
-    fn enqueue(&self, state: &mut ChannelState, run: Run, effects: &mut Effects) {
+    fn enqueue(&self, state: &mut ChannelState, run: Run, accepted: bool, effects: &mut Effects) {
         let Some(overflow) = state.enqueue(run, effects) else {
             return;
         };
@@ -168,7 +168,11 @@ impl Channel {
             state.forget_returned(&overflow);
         }
         match self.owner() {
-            Some(owner) if self.backlog.is_some() => effects.spills.push(Spill { owner, run: overflow }),
+            Some(owner) if self.backlog.is_some() => effects.spills.push(Spill {
+                owner,
+                run: overflow,
+                accepted,
+            }),
             // An ephemeral queue that is full drops, silently as the reference does.
             _ => {
                 state.gauges.inside.leave(&overflow);
@@ -339,7 +343,7 @@ impl Channel {
         for run in runs {
             state.gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
             let run = state.mark_returned(run);
-            self.enqueue(&mut state, run, effects);
+            self.enqueue(&mut state, run, true, effects);
         }
     }
 
@@ -409,6 +413,12 @@ impl Channel {
         state.paused = paused;
         let ready = state.queue.ready();
         state.wake_for(ready, effects);
+    }
+
+    /// Whether it has more in memory than it should, because its files take nothing.
+    #[must_use]
+    pub fn is_over_full(&self) -> bool {
+        self.state.lock().queue.is_over_full()
     }
 
     /// Whether deliveries are stopped.
@@ -572,7 +582,7 @@ impl Holder for Channel {
             let now = self.timers.unix_now();
             run.messages()
                 .for_each(|message| state.returned.insert(message.head.id, now));
-            self.enqueue(&mut state, run.returned(), effects);
+            self.enqueue(&mut state, run.returned(), true, effects);
         }
     }
 
@@ -582,7 +592,7 @@ impl Holder for Channel {
             state.orphans.remove(&id);
             state.gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
             self.counters.timed_out.fetch_add(run.len() as u64, Relaxed);
-            self.enqueue(&mut state, run, effects);
+            self.enqueue(&mut state, run, true, effects);
         }
     }
 }
@@ -612,6 +622,17 @@ impl QueueOwner for Channel {
         let state = self.state.lock();
         state.gauges.inside.leave(run);
         !state.exiting
+    }
+
+    fn keep(&self, run: Run, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        if state.exiting {
+            state.gauges.inside.leave(&run);
+            return;
+        }
+        let count = run.len();
+        state.queue.keep(run);
+        state.wake_for(count, effects);
     }
 
     fn corrected(&self, by: Correction) {

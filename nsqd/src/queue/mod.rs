@@ -82,6 +82,18 @@ impl MessageQueue {
         (!run.is_empty()).then_some(run)
     }
 
+    /// Puts a run that its files did not take at the end of memory, above the limit.
+    pub fn keep(&mut self, run: Run) {
+        self.memory_count += run.len();
+        self.memory.push_back(run);
+    }
+
+    /// Whether more is in memory than the limit, after [`Self::keep`].
+    #[must_use]
+    pub fn is_over_full(&self) -> bool {
+        self.backlog.is_some() && self.memory_count > self.memory_limit
+    }
+
     /// Takes up to `max_messages` with up to `max_bytes` of bodies (at least one message) from the front: memory first, but
     /// every fourth time what was read ahead, so that a backlog does not starve under a steady load.
     pub fn take(&mut self, max_messages: usize, max_bytes: usize, out: &mut Vec<Run>) -> Taken {

@@ -38,7 +38,11 @@ fn announced_sizes_and_half_open_connections_take_no_memory() {
         format!("--max-body-size={MOST}"),
         format!("--max-msg-size={MOST}")
     );
-    let mut consumer = daemon.subscribe("others", "c");
+    // All those connections may take longer than the time between two heartbeats.
+    let mut consumer = daemon.connect();
+    consumer.identify(r#"{"heartbeat_interval":-1}"#);
+    consumer.expect_ok();
+    consumer.subscribe("others", "c");
     consumer.command("RDY 1");
     others_go_on(&daemon, &mut consumer);
     let before = daemon.resident_kib();
