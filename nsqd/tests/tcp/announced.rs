@@ -36,11 +36,12 @@ fn announced_sizes_and_half_open_connections_take_no_memory() {
     allow_open_files(HALF_OPEN + 2_000);
     let daemon = nsqd!(
         format!("--max-body-size={MOST}"),
-        format!("--max-msg-size={MOST}")
+        format!("--max-msg-size={MOST}"),
+        "--max-heartbeat-interval=10m"
     );
     // All those connections may take longer than the time between two heartbeats.
     let mut consumer = daemon.connect();
-    consumer.identify(r#"{"heartbeat_interval":-1}"#);
+    consumer.identify(r#"{"heartbeat_interval":600000}"#);
     consumer.expect_ok();
     consumer.subscribe("others", "c");
     consumer.command("RDY 1");
