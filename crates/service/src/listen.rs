@@ -10,10 +10,11 @@ use std::task::{Context, Poll};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
-/// Length of the queue of connections that the operating system holds for us.
-const BACKLOG: u32 = 1024;
+/// Length of the queue of connections that the operating system holds for us, cut to its own limit. Thousands of clients
+/// come at once when a daemon starts again, and each that finds it full waits a second or more.
+const BACKLOG: u32 = 65_535;
 
 /// A bound listener. A Unix socket's file is removed when it is dropped.
 #[derive(Debug)]
@@ -45,10 +46,10 @@ impl Listener {
                 Ok(listener) => listener,
                 // a machine without IPv6
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
-                Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?,
+                Err(_) => bind_one((Ipv4Addr::UNSPECIFIED, port).into())?,
             }
         } else {
-            TcpListener::bind((host, port)).await?
+            bind_host(host, port).await?
         };
         Ok(Self {
             kind: Kind::Tcp(listener),
@@ -133,6 +134,30 @@ fn split(address: &str) -> Option<(&str, u16)> {
 
 fn is_wildcard(host: &str) -> bool {
     host.is_empty() || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified())
+}
+
+/// The first address of a host that can be bound.
+async fn bind_host(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut refused = None;
+    for address in tokio::net::lookup_host((host, port)).await? {
+        match bind_one(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = Some(error),
+        }
+    }
+    let nothing = || io::Error::new(io::ErrorKind::InvalidInput, "could not resolve to any address");
+    Err(refused.unwrap_or_else(nothing))
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn bind_all(port: u16) -> io::Result<TcpListener> {
