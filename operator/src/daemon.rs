@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use nsq_http_api::client::{Cause, Client, Error};
+use nsq_http_api::client::{Cause, Client, Error, authority};
 use nsq_http_api::lifecycle::{Lifecycle, LifecycleRequest};
 use nsq_http_api::lookupd::Nodes;
 use nsq_http_api::nsqd::{Info, Stats};
 use nsq_service::http::{Method, encode_component};
 
 use crate::api::LogLevel;
-use crate::plan::{Address, Facts, NO_READY, NodeRequest};
+use crate::plan::{Address, Facts, NO_READY, NodeRequest, RegistryRequest};
 
 /// Why a daemon did not do what was asked: text for people.
 pub type Failure = String;
@@ -37,6 +37,13 @@ pub trait Daemons: Send + Sync {
 
     /// Nodes an nsqlookupd knows.
     fn registered(&self, at: &str) -> impl Future<Output = Result<Vec<Address>, Failure>> + Send;
+
+    /// Does what a plan asks of an nsqlookupd. What is gone already is success.
+    fn ask_registry(
+        &self,
+        at: &str,
+        request: &RegistryRequest,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Does what a plan asks of an nsqd. A fence has no HTTP form and succeeds at once.
     fn ask(&self, at: &str, request: &NodeRequest) -> impl Future<Output = Result<(), Failure>> + Send;
@@ -152,6 +159,22 @@ impl Daemons for HttpDaemons {
         Ok(nodes.producers.into_iter().map(address).collect())
     }
 
+    async fn ask_registry(&self, at: &str, request: &RegistryRequest) -> Result<(), Failure> {
+        let done = match request {
+            RegistryRequest::Tombstone { topic, node } => {
+                let node = authority(&node.host, node.http_port);
+                let (topic, node) = (encode_component(topic), encode_component(&node));
+                let path = format!("/topic/tombstone?topic={topic}&node={node}");
+                self.client.post(at, &path, Vec::new().into()).await
+            }
+            RegistryRequest::DeleteTopic(topic) => self.post(at, "/topic/delete", topic, None).await,
+            RegistryRequest::DeleteChannel(topic, channel) => {
+                self.post(at, "/channel/delete", topic, Some(channel)).await
+            }
+        };
+        gone(done).map_err(|error| error.to_string())
+    }
+
     async fn ask(&self, at: &str, request: &NodeRequest) -> Result<(), Failure> {
         let done = match request {
             NodeRequest::Fence(_) => Ok(()),
@@ -177,6 +200,10 @@ impl Daemons for HttpDaemons {
                 };
                 self.post(at, path, topic, Some(channel)).await
             }
+            NodeRequest::DeleteTopic(topic) => gone(self.post(at, "/topic/delete", topic, None).await),
+            NodeRequest::DeleteChannel(topic, channel) => {
+                gone(self.post(at, "/channel/delete", topic, Some(channel)).await)
+            }
         };
         done.map_err(|error| error.to_string())
     }
@@ -184,4 +211,12 @@ impl Daemons for HttpDaemons {
 
 fn level_text(level: LogLevel) -> String {
     level.as_str().to_owned()
+}
+
+/// Nothing is left to delete where there is nothing.
+fn gone(done: Result<(), Error>) -> Result<(), Error> {
+    match done {
+        Err(error) if matches!(error.cause, Cause::Status { status: 404, .. }) => Ok(()),
+        done => done,
+    }
 }

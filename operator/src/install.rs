@@ -31,6 +31,12 @@ pub const RULES: &[Rule] = &[
         resources: &["nsqclusters/status", "nsqtopics/status", "nsqchannels/status"],
         verbs: &["patch"],
     },
+    // The finalizer of a deletion policy.
+    Rule {
+        group: "nsq.rs",
+        resources: &["nsqtopics", "nsqchannels"],
+        verbs: &["patch"],
+    },
     // An owner reference that blocks the owner's deletion needs it where that admission is on.
     Rule {
         group: "nsq.rs",

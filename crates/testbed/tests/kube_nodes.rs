@@ -623,3 +623,89 @@ fn op_178_op_179_the_roles_of_the_install_are_enough_and_nothing_else_is_asked_f
     assert_eq!(metrics.containing("resource=\"secrets\"").count(), 0);
     assert!(!operator.log().contains("not told"), "{}", operator.log());
 }
+
+#[test]
+fn op_143_op_144_a_topic_goes_with_its_object_where_the_policy_says_so() {
+    let demo = running("op-143", &quick(2));
+    let namespace = &demo.namespace;
+    let topic = |name: &str, policy: &str| {
+        format!(
+            "{{apiVersion: nsq.rs/v1alpha1, kind: NsqTopic, metadata: {{name: {name}}}, \
+             spec: {{clusterName: demo, deletionPolicy: {policy}}}}}"
+        )
+    };
+    let policies = [("kept", "Retain"), ("gone", "Delete"), ("full", "DeleteIfEmpty")];
+    for (name, policy) in policies {
+        namespace.apply(&topic(name, policy));
+    }
+    for (name, _) in policies {
+        let object = format!("nsqtopic/{name}");
+        namespace.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", &object]);
+    }
+    demo.fill("demo-nsqd-1", "full", "c", 3);
+    let topics = |pod: &str| {
+        let stats = namespace.ask(pod, "GET", "/stats?format=json").json();
+        let list = stats["topics"].as_array().cloned().unwrap_or_default();
+        let names = list
+            .iter()
+            .map(|topic| topic["topic_name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    for (name, _) in policies {
+        namespace.kubectl(&["delete", "nsqtopic", name, "--wait=false"]);
+    }
+    eventually(BOUND, || namespace.names("nsqtopic") == ["full"]);
+    for pod in ["demo-nsqd-0", "demo-nsqd-1"] {
+        assert_eq!(topics(pod), ["full", "kept"]);
+    }
+    eventually(BOUND, || {
+        let status = namespace.get(&["nsqtopic", "full"])["status"].clone();
+        let stalled = Namespace::condition(&status, "Stalled");
+        stalled["reason"] == "DeleteBlocked" && stalled["message"] == "3 messages left"
+    });
+    namespace
+        .ask("demo-nsqd-1", "POST", "/channel/empty?topic=full&channel=c")
+        .expect(200, "");
+    eventually(BOUND, || namespace.names("nsqtopic").is_empty());
+    assert_eq!(topics("demo-nsqd-1"), ["kept"]);
+
+    // A namespace ends although the cluster ends with it.
+    namespace.apply(&topic("last", "Delete"));
+    namespace.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", "nsqtopic/last"]);
+    namespace.kubectl(&["delete", "nsqcluster", "demo", "--wait=false"]);
+    namespace.kubectl(&["delete", "nsqtopic", "last", "--timeout=60s"]);
+}
+
+#[test]
+fn op_130_op_077_claims_grow_while_everything_runs_and_new_ones_have_the_new_size() {
+    let demo = running("op-130", &quick(1));
+    let namespace = &demo.namespace;
+    let set = || {
+        let set = namespace.get(&["statefulset", "demo-nsqd"]);
+        (
+            set["metadata"]["uid"].clone(),
+            set["metadata"]["generation"].clone(),
+        )
+    };
+    let (before, uids) = (set(), demo.uids());
+    demo.patch(&json!({"nsqd": {"storage": {"size": "2Gi"}}}));
+    let claim = |name: &str| namespace.get(&["pvc", name]);
+    eventually(BOUND, || {
+        claim("data-demo-nsqd-0")["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    });
+    eventually(BOUND, || {
+        claim("data-demo-nsqd-0")["status"]["capacity"]["storage"] == "2Gi"
+    });
+    let status = namespace.await_status("demo", "grown", |status| status["storage"]["smallest"] == "2Gi");
+    let storage = Namespace::condition(&status, "StorageInSync");
+    assert_eq!(storage["reason"], "InSync", "{storage}");
+    assert_eq!((set(), demo.uids()), (before, uids));
+    demo.scale(2);
+    namespace.await_status("demo", "2/2", |status| {
+        status["nsqd"]["readyText"] == "2/2" && status["phase"] == "Running"
+    });
+    assert_eq!(
+        claim("data-demo-nsqd-1")["spec"]["resources"]["requests"]["storage"],
+        "2Gi"
+    );
+}

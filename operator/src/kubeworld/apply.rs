@@ -5,25 +5,22 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use nsq_http_api::client::authority;
 
-use super::child::{Child, ClaimDetail, DRAINED, Detail, Kept};
+use super::child::{Child, ClaimDetail, DRAINED, Detail};
 use super::memory::{ChildName, Trouble, What};
-use super::observe::{self, NSQD_HTTP};
+use super::observe;
 use super::problem::{Problem, TELL_AFTER};
 use super::resolve;
 use super::status;
-use super::world::KubeWorld;
+use super::world::{KubeWorld, SOON};
 use super::writer::{Written, owner};
-use crate::api::{Component, WhenScaled};
+use crate::api::WhenScaled;
 use crate::build::{Desired, NodeCount, ObjectKind, SPEC_HASH, TEMPLATE_HASH, objects};
 use crate::daemon::Daemons;
-use crate::plan::{Counts, Event, EventReason, NodeRequest, Plan, Shape};
+use crate::plan::{Counts, Event, EventReason, Plan, Shape};
 
 /// Objects of one kind that are applied at once.
 const AT_ONCE: usize = 4;
-/// Wait before a pass that had to leave something for the next one.
-const SOON: Duration = Duration::from_secs(1);
 /// Annotation of a claim whose node was removed with messages on it.
 const LEFT: &str = "nsq.rs/left-messages";
 
@@ -39,10 +36,6 @@ impl<D: Daemons> KubeWorld<'_, D> {
             }
         }
         status::tell(self, plan, &events).await;
-    }
-
-    fn retry_in(&mut self, wait: Duration) {
-        self.retry = Some(self.retry.map_or(wait, |known| known.min(wait)));
     }
 
     /// Whether nodes may be replaced as the plan says: others may have taken the last place meanwhile.
@@ -70,6 +63,7 @@ impl<D: Daemons> KubeWorld<'_, D> {
         let desired = objects(&self.resolved);
         let failed = self.apply_all(&desired, shape, events).await;
         self.requests(plan).await;
+        self.endings(plan).await;
         if !failed {
             self.delete_orphans(&desired).await;
             self.delete_drained(count, events).await;
@@ -392,216 +386,6 @@ impl<D: Daemons> KubeWorld<'_, D> {
             },
         );
         self.retry_in(wait);
-    }
-
-    /// Where a node's HTTP API is.
-    fn address(&self, ordinal: i32) -> Option<String> {
-        let (_, _, pod) = self.pod(ordinal)?;
-        pod.ip.as_ref().map(|ip| authority(ip, NSQD_HTTP))
-    }
-
-    fn pod(&self, ordinal: i32) -> Option<(&str, &Child, &super::child::PodDetail)> {
-        observe::pods(&self.entry.children).find(|(_, child, pod)| {
-            pod.component == Component::Nsqd.as_str() && pod.index == Some(ordinal) && !child.deleting
-        })
-    }
-
-    /// Requests of one node one after another, those of different nodes at once.
-    async fn requests(&mut self, plan: &Plan) {
-        let mut by_node: BTreeMap<i32, Vec<&NodeRequest>> = BTreeMap::new();
-        for action in &plan.node_actions {
-            by_node.entry(action.ordinal).or_default().push(&action.request);
-        }
-        let this = &*self;
-        let requests: Vec<_> = by_node
-            .into_iter()
-            .map(|(ordinal, requests)| this.requests_of(ordinal, requests))
-            .collect();
-        let asked: Vec<Vec<String>> = stream::iter(requests)
-            .buffer_unordered(observe::AT_ONCE)
-            .collect()
-            .await;
-        let mut refused: Vec<String> = asked.into_iter().flatten().collect();
-        refused.sort();
-        self.remembered.refused = refused;
-    }
-
-    /// Gives the hot options that the node refused. Everything else shows in the next observation.
-    async fn requests_of(&self, ordinal: i32, requests: Vec<&NodeRequest>) -> Vec<String> {
-        let mut refused = Vec::new();
-        let Some((name, child, _)) = self.pod(ordinal) else {
-            return refused;
-        };
-        let at = self.address(ordinal);
-        for request in requests {
-            if let NodeRequest::Fence(fenced) = request {
-                let done = self
-                    .shared
-                    .writer
-                    .fence(&self.key.namespace, name, &child.uid, *fenced)
-                    .await;
-                if let Err(problem) = done {
-                    tracing::warn!(namespace = self.key.namespace, name, "fence not set: {problem}");
-                }
-                continue;
-            }
-            let Some(at) = &at else { continue };
-            let hot = matches!(request, NodeRequest::Lookupds(_) | NodeRequest::LogLevel(_));
-            let done = self.shared.daemons.ask(at, request).await;
-            self.shared
-                .metrics
-                .asked("nsqd", status::operation(request), done.is_ok());
-            match done {
-                Ok(()) => {}
-                Err(error) if hot => refused.push(format!("nsqd-{ordinal}: {error}")),
-                Err(error) => tracing::debug!(namespace = self.key.namespace, name, "{error}"),
-            }
-        }
-        refused
-    }
-
-    /// Objects of this cluster that it should not have any more.
-    async fn delete_orphans(&mut self, desired: &[Desired]) {
-        let settled = self.is_of_one_revision();
-        let orphans = self.entry.children.iter().filter_map(|((kept, name), child)| {
-            let Kept::Object(kind) = *kept else { return None };
-            let ours = child.owner.is_some() && child.owner.as_deref() == self.resolved.uid.as_deref();
-            let wanted = desired.iter().any(|one| one.kind == kind && one.name == *name);
-            let in_use = kind == ObjectKind::ConfigMap && !settled;
-            let stays = matches!(kind, ObjectKind::PersistentVolumeClaim | ObjectKind::StatefulSet);
-            (ours && !wanted && !in_use && !stays && !child.deleting).then_some((kind, name, child))
-        });
-        let mut problems = Vec::new();
-        for (kind, name, child) in orphans {
-            let identity = (child.uid.as_str(), None);
-            let deleted =
-                self.shared
-                    .writer
-                    .delete(kind, &self.key.namespace, name, identity, "not wanted any more");
-            if let Err(problem) = deleted.await {
-                tracing::warn!(
-                    namespace = self.key.namespace,
-                    "{} {name} not deleted: {problem}",
-                    kind.as_str()
-                );
-                problems.push(problem.wait(1, 1.0));
-            }
-        }
-        for wait in problems {
-            self.retry_in(wait);
-        }
-        self.delete_unwatched(desired).await;
-    }
-
-    /// Objects of kinds without a watch are looked after once per generation of the spec.
-    async fn delete_unwatched(&mut self, desired: &[Desired]) {
-        let generation = self.cluster.metadata.generation;
-        if self.remembered.unwatched_at == generation {
-            return;
-        }
-        let names = self.resolved.names();
-        let candidates = [
-            (ObjectKind::PodMonitor, names.shared()),
-            (ObjectKind::HTTPRoute, names.of(Component::Admin)),
-        ];
-        for (kind, name) in candidates {
-            let wanted = desired.iter().any(|one| one.kind == kind);
-            if wanted || !self.shared.apis.has(kind).await {
-                continue;
-            }
-            let writer = &self.shared.writer;
-            let Ok(Some(found)) = writer.read(kind, &self.key.namespace, &name).await else {
-                continue;
-            };
-            if owner(&found) == self.resolved.uid.as_deref() && owner(&found).is_some() {
-                let uid = found.metadata.uid.clone().unwrap_or_default();
-                let gone = writer.delete(
-                    kind,
-                    &self.key.namespace,
-                    &name,
-                    (&uid, None),
-                    "not wanted any more",
-                );
-                if gone.await.is_err() {
-                    self.retry_in(SOON);
-                    return;
-                }
-            }
-        }
-        self.remembered.unwatched_at = generation;
-    }
-
-    /// No pod needs an older ConfigMap any more.
-    fn is_of_one_revision(&self) -> bool {
-        let Some((_, set)) = resolve::nodes(&self.entry.children, &self.key.name) else {
-            return false;
-        };
-        let Some(current) = &set.update_revision else {
-            return false;
-        };
-        let mut pods = observe::pods(&self.entry.children)
-            .filter(|(_, _, pod)| pod.component == Component::Nsqd.as_str());
-        set.is_settled && pods.all(|(_, _, pod)| pod.revision == *current)
-    }
-
-    /// Claims of nodes that were drained, once their pods are gone, where the spec says so.
-    async fn delete_drained(&mut self, count: i32, events: &mut Vec<Event>) {
-        if self.resolved.spec.nsqd.storage.when_scaled != WhenScaled::DeleteIfDrained {
-            return;
-        }
-        let mut gone: Vec<(String, Child)> = Vec::new();
-        for ((kept, name), child) in &self.entry.children {
-            let Detail::Claim(ClaimDetail { drained: Some(_), .. }) = &child.detail else {
-                continue;
-            };
-            let ordinal = name
-                .rsplit_once('-')
-                .and_then(|(_, ordinal)| ordinal.parse::<i32>().ok());
-            let Some(ordinal) = ordinal.filter(|ordinal| *ordinal >= count) else {
-                continue;
-            };
-            let in_use = observe::pods(&self.entry.children)
-                .any(|(_, _, pod)| pod.component == Component::Nsqd.as_str() && pod.index == Some(ordinal));
-            if !in_use && !child.deleting && *kept == Kept::Object(ObjectKind::PersistentVolumeClaim) {
-                gone.push((name.clone(), (**child).clone()));
-            }
-        }
-        for (name, child) in gone {
-            match self.delete_claim(&name, &child).await {
-                Ok(()) => events.push(Event {
-                    warning: false,
-                    reason: EventReason::VolumeDeleted,
-                    note: format!("{name} was deleted: its node had been drained"),
-                }),
-                Err(problem) => {
-                    tracing::warn!(
-                        namespace = self.key.namespace,
-                        "claim {name} not deleted: {problem}"
-                    );
-                    self.retry_in(problem.wait(1, 1.0));
-                }
-            }
-        }
-    }
-
-    async fn delete_claim(&self, name: &str, child: &Child) -> Result<(), Problem> {
-        let (writer, kind) = (&self.shared.writer, ObjectKind::PersistentVolumeClaim);
-        writer.may_destroy()?;
-        let Some(fresh) = writer.read(kind, &self.key.namespace, name).await? else {
-            return Ok(());
-        };
-        let marked = fresh
-            .metadata
-            .annotations
-            .as_ref()
-            .is_some_and(|all| all.contains_key(DRAINED));
-        if fresh.metadata.uid.as_deref() != Some(&child.uid) || !marked {
-            return Err(Problem::Conflict);
-        }
-        let version = fresh.metadata.resource_version.as_deref();
-        writer
-            .delete(kind, &self.key.namespace, name, (&child.uid, version), "drained")
-            .await
     }
 }
 

@@ -5,7 +5,7 @@
 //! | `child`, `store`, `watches`, `foreign` | what is known of the API server's objects, by cluster |
 //! | `queue`, `runner` | which cluster gets a pass when |
 //! | `world`, `observe`, `resolve`, `apis`, `slots` | what a pass sees |
-//! | `apply`, `status`, `writer`, `problem`, `memory` | what a pass does, and what it remembers for the next one |
+//! | `apply`, `requests`, `deletes`, `status`, `writer`, `problem`, `memory` | what a pass does, and what it remembers for the next one |
 //! | `lease` | who may do anything |
 //! | `client`, `serve`, `metrics`, `log`, `options` | the process around it |
 //!
@@ -15,6 +15,7 @@ mod apis;
 mod apply;
 mod child;
 mod client;
+mod deletes;
 mod foreign;
 mod lease;
 mod log;
@@ -25,6 +26,7 @@ mod options;
 mod orphans;
 mod problem;
 mod queue;
+mod requests;
 mod resolve;
 mod runner;
 mod serve;

@@ -1,25 +1,30 @@
 //! From stored children and answers of daemons to what a plan decides from. The second half is pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use k8s_openapi::jiff::Timestamp;
 use nsq_http_api::client::authority;
+use tokio::time::{Instant, timeout_at};
 
 use super::child::{Child, DeploymentDetail, Detail, Kept, NodesDetail, PodDetail, TemplateParts};
 use super::metrics::Metrics;
 use super::resolve;
 use super::store::{Children, Entry};
-use crate::api::{Component, Endpoints, ExposeType, Flavor, NsqCluster};
+use crate::api::{Component, Endpoints, ExposeType, Flavor, NsqCluster, Quantity};
 use crate::build::{Desired, ObjectKind, POD_HASH, Resolved, TEMPLATE_HASH, objects};
 use crate::daemon::Daemons;
-use crate::plan::{Address, Admin, Facts, Life, Lookupd, Node, Revision, Wanted};
+use crate::plan::{Address, Admin, Claim, Facts, Growth, Life, Lookupd, Node, Revision, Wanted};
 
+/// What has not answered by then is missing in this pass.
+const ASKING: Duration = Duration::from_secs(5);
 /// Requests at once for one cluster.
 pub(super) const AT_ONCE: usize = 32;
 /// Port of nsqd's HTTP API.
 pub(super) const NSQD_HTTP: i64 = 4151;
-const LOOKUPD_HTTP: i64 = 4161;
+/// Port of nsqlookupd's HTTP API.
+pub(super) const LOOKUPD_HTTP: i64 = 4161;
 
 /// What the daemons of a cluster answered, by the UID of the pod.
 #[derive(Debug, Default)]
@@ -84,10 +89,12 @@ pub(super) async fn ask<D: Daemons>(
             })
         });
     let questions: Vec<_> = questions.collect();
-    let answers: Vec<Option<(String, Answer)>> =
-        stream::iter(questions).buffer_unordered(AT_ONCE).collect().await;
+    let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
+    let deadline = Instant::now() + ASKING;
     let mut all = Answers::default();
-    for (uid, answer) in answers.into_iter().flatten() {
+    // One that hangs costs its own answer alone.
+    while let Ok(Some(answer)) = timeout_at(deadline, answers.next()).await {
+        let Some((uid, answer)) = answer else { continue };
         match answer {
             Answer::Nsqd(facts, said) => {
                 metrics.asked("nsqd", "facts", facts.is_ok());
@@ -248,6 +255,27 @@ fn life(child: &Child, pod: &PodDetail, said: Option<&String>) -> Life {
         (None, true) => Life::NotReady(said.cloned().unwrap_or_else(|| "not ready".to_owned())),
         (None, false) => Life::Waiting(pod.waiting.clone()),
     }
+}
+
+/// Claims of the nodes that the StatefulSet is told.
+#[must_use]
+pub(super) fn claims(entry: &Entry, resolved: &Resolved) -> Vec<Claim> {
+    let names = resolved.names();
+    let told = resolve::nodes(&entry.children, &resolved.name).map_or(0, |(_, nodes)| nodes.replicas);
+    let one = |ordinal: i32| {
+        let (_, claim) = resolve::claim(&entry.children, &names.claim(ordinal))?;
+        let growth = claim.resize.iter().map(|condition| Growth {
+            needs_restart: condition.kind == "FileSystemResizePending",
+            since: condition.since,
+            message: condition.message.clone(),
+        });
+        Some(Claim {
+            pod: names.indexed(Component::Nsqd, ordinal),
+            actual: Quantity(claim.capacity.clone()),
+            growth: growth.max_by_key(|growth| growth.needs_restart),
+        })
+    };
+    (0..told).filter_map(one).collect()
 }
 
 /// Every registry that exists: one Deployment each.

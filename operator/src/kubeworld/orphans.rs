@@ -6,7 +6,7 @@ use super::child::ClusterKey;
 use super::store::Entry;
 use super::world::Shared;
 use crate::daemon::Daemons;
-use crate::plan::without_cluster;
+use crate::plan::{CLEANUP, Hold, without_cluster};
 
 /// Writes what they wait for. None when there is nothing to look after.
 pub(super) async fn tell<D: Daemons>(
@@ -25,6 +25,19 @@ pub(super) async fn tell<D: Daemons>(
         .values()
         .map(|channel| ("NsqChannel", &channel.metadata, &channel.status));
     for (kind, meta, before) in topics.chain(channels) {
+        let held = meta.finalizers.iter().flatten().any(|name| name == CLEANUP);
+        if held && meta.deletion_timestamp.is_some() {
+            // There is nobody left to ask.
+            let hold = Hold {
+                is_channel: kind == "NsqChannel",
+                name: meta.name.clone().unwrap_or_default(),
+                held: false,
+            };
+            if let Err(problem) = shared.writer.hold(&key.namespace, &hold).await {
+                retry = Some(problem.wait(1, 1.0));
+            }
+            continue;
+        }
         let after = without_cluster(before.as_ref(), meta.generation, &key.name, now);
         if before.as_ref() == Some(&after) {
             continue;

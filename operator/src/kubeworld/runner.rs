@@ -118,7 +118,7 @@ impl<D: Daemons + 'static> Runner<D> {
         let done = match done {
             Ok(done) => done,
             Err(error) => {
-                // A panic in a pass: its cluster is queued again by the next change or the restart of the process.
+                // Only where a panic does not end the process, which it does in a release.
                 tracing::error!("a pass broke off: {error}");
                 return;
             }

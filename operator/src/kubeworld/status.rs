@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::problem::Problem;
 use super::world::KubeWorld;
 use crate::api::{MemberStatus, NsqClusterStatus};
 use crate::daemon::Daemons;
@@ -25,8 +26,10 @@ pub(super) fn operation(request: &NodeRequest) -> &'static str {
         NodeRequest::Fence(_) => "fence",
         NodeRequest::Lifecycle(_) => "lifecycle",
         NodeRequest::Lookupds(_) | NodeRequest::LogLevel(_) => "config",
-        NodeRequest::CreateTopic(_) | NodeRequest::PauseTopic(..) => "topic",
-        NodeRequest::CreateChannel(..) | NodeRequest::PauseChannel(..) => "channel",
+        NodeRequest::CreateTopic(_) | NodeRequest::PauseTopic(..) | NodeRequest::DeleteTopic(_) => "topic",
+        NodeRequest::CreateChannel(..) | NodeRequest::PauseChannel(..) | NodeRequest::DeleteChannel(..) => {
+            "channel"
+        }
     }
 }
 
@@ -64,7 +67,7 @@ async fn cluster<D: Daemons>(world: &mut KubeWorld<'_, D>, plan: &Plan) {
                 "status not written: {problem}"
             );
             let wait = problem.wait(1, 1.0);
-            world.retry = Some(world.retry.map_or(wait, |known| known.min(wait)));
+            world.retry_in(wait);
         }
     }
 }
@@ -139,8 +142,10 @@ async fn member<D: Daemons>(
     }
     let Some(value) = value(after) else { return };
     let namespace = &world.key.namespace;
-    if let Err(problem) = world.shared.writer.status(kind, namespace, name, value).await {
-        tracing::warn!(namespace, name, "status not written: {problem}");
+    match world.shared.writer.status(kind, namespace, name, value).await {
+        // It was let go a moment ago.
+        Ok(_) | Err(Problem::Missing) => {}
+        Err(problem) => tracing::warn!(namespace, name, "status not written: {problem}"),
     }
 }
 

@@ -12,7 +12,7 @@ use super::apis::OptionalApis;
 use super::child::ClusterKey;
 use super::memory::{Remembered, Trouble, What};
 use super::metrics::Metrics;
-use super::observe::{self, Answers, Blueprint};
+use super::observe::{self, Blueprint};
 use super::problem::{Problem, TELL_AFTER};
 use super::resolve::{self, Surroundings};
 use super::slots::Slots;
@@ -24,8 +24,8 @@ use crate::daemon::Daemons;
 use crate::plan::{Life, Memory, Observed, Plan};
 use crate::world::{Applied, World};
 
-/// All answers of the daemons of one cluster are there by then, or are missing in this pass.
-const ASKING: Duration = Duration::from_secs(5);
+/// Wait before a pass that had to leave something for the next one.
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// What all passes share.
 pub(super) struct Shared<D> {
@@ -100,6 +100,11 @@ impl<'a, D: Daemons> KubeWorld<'a, D> {
         }
     }
 
+    /// The next pass comes after `wait` at the latest.
+    pub(super) fn retry_in(&mut self, wait: Duration) {
+        self.retry = Some(self.retry.map_or(wait, |known| known.min(wait)));
+    }
+
     /// When something that failed is tried again; none if nothing failed.
     pub(super) fn retry(&self) -> Option<Duration> {
         self.retry
@@ -110,19 +115,14 @@ impl<'a, D: Daemons> KubeWorld<'a, D> {
         &self.lives
     }
 
-    async fn ask(&self) -> Answers {
-        let asked = observe::ask(
+    async fn look(&mut self) -> Observed {
+        let mut answers = observe::ask(
             &self.shared.daemons,
             &self.entry.children,
             self.resolved.flavor,
             &self.shared.metrics,
-        );
-        // Those that do not answer in time stay unasked, which a plan takes for silence.
-        tokio::time::timeout(ASKING, asked).await.unwrap_or_default()
-    }
-
-    async fn look(&mut self) -> Observed {
-        let mut answers = self.ask().await;
+        )
+        .await;
         let now = self.shared.now();
         let mut cluster = (*self.cluster).clone();
         cluster.status = self.remembered.status(&self.entry);
@@ -139,6 +139,7 @@ impl<'a, D: Daemons> KubeWorld<'a, D> {
             default_image: self.resolved.image.clone(),
             told: resolve::nodes(&self.entry.children, &self.key.name).map(|(_, nodes)| nodes.replicas),
             nodes,
+            claims: observe::claims(&self.entry, &self.resolved),
             admin: observe::admin(&self.entry, &cluster, &self.resolved, now),
             endpoints: observe::endpoints(&self.resolved, &lookupds),
             lookupds,
@@ -172,7 +173,18 @@ impl<'a, D: Daemons> KubeWorld<'a, D> {
         let troubles = self.remembered.troubles.iter();
         let told = troubles.filter_map(|((kind, name), trouble)| {
             let object = format!("{} {name}", kind.as_str());
-            stuck_by(&object, trouble)
+            let (reason, text) = stuck_by(&object, trouble)?;
+            // A claim that exists is only ever asked to grow.
+            let grows = resolve::claim(&self.entry.children, name).is_some();
+            let unsupported = grows && matches!(reason, Reason::Forbidden | Reason::ImmutableField);
+            Some((
+                if unsupported {
+                    Reason::ResizeUnsupported
+                } else {
+                    reason
+                },
+                text,
+            ))
         });
         let missing = self
             .missing

@@ -17,7 +17,7 @@ use super::metrics::Metrics;
 use super::problem::Problem;
 use crate::api::API_VERSION;
 use crate::build::{Desired, ObjectKind};
-use crate::plan::Event;
+use crate::plan::{CLEANUP, Event, Hold};
 
 /// Longest wait for one answer of the API server.
 const REQUEST: Duration = Duration::from_secs(15);
@@ -190,6 +190,30 @@ impl Writer {
                 Ok(())
             }
             Err(Problem::Conflict | Problem::Missing | Problem::Invalid(_)) => Ok(()),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Sets or takes away the finalizer of a declared topic or channel.
+    ///
+    /// # Errors
+    /// What the server said; an object that is gone is success.
+    pub(super) async fn hold(&self, namespace: &str, hold: &Hold) -> Result<(), Problem> {
+        self.may_write()?;
+        let kind = if hold.is_channel { "NsqChannel" } else { "NsqTopic" };
+        let finalizers: &[&str] = if hold.held { &[CLEANUP] } else { &[] };
+        let body = json!({
+            "apiVersion": API_VERSION, "kind": kind,
+            "metadata": {"name": hold.name, "finalizers": finalizers},
+        });
+        let api = own_kind(&self.client, kind, namespace);
+        let params = PatchParams::apply(CHILDREN).force();
+        match bounded(api.patch_metadata(&hold.name, &params, &Patch::Apply(body))).await {
+            Ok(_) => {
+                self.note(kind, namespace, &hold.name, "apply", "finalizer");
+                Ok(())
+            }
+            Err(Problem::Missing) => Ok(()),
             Err(problem) => Err(problem),
         }
     }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 use super::ident::Ident;
 use super::world::LocalWorld;
 use crate::api::{DrainState, UpdateType};
 use crate::daemon::Daemons;
-use crate::plan::{Counts, NodeRequest, Plan, Shape};
+use crate::plan::{CLEANUP, Counts, NodeRequest, Plan, Shape};
 use crate::world::{Applied, World};
 
 impl<D: Daemons + 'static> World for LocalWorld<D> {
@@ -18,6 +20,7 @@ impl<D: Daemons + 'static> World for LocalWorld<D> {
         self.declared.cluster.status = Some(plan.status.clone());
         self.memory = plan.memory.clone();
         self.member_statuses(plan);
+        self.holds(plan);
         let stopped_from = plan.status.nsqd.as_ref().and_then(|nsqd| nsqd.stopped_from);
         self.remember(|state| state.stopped_from = stopped_from);
         let Some(shape) = &plan.shape else {
@@ -46,6 +49,29 @@ impl<D: Daemons + 'static> LocalWorld<D> {
             let name = channel.metadata.name.clone().unwrap_or_default();
             let status = plan.channel_statuses.iter().find(|(known, _)| *known == name);
             channel.status = status.map(|(_, status)| status.clone());
+        }
+    }
+
+    /// Without an API server nothing is deleted step by step, so a finalizer is only remembered.
+    fn holds(&mut self, plan: &Plan) {
+        for hold in &plan.holds {
+            let finalizers = hold.held.then(|| vec![CLEANUP.to_owned()]);
+            let topics = self
+                .declared
+                .topics
+                .iter_mut()
+                .map(|topic| (false, &mut topic.metadata));
+            let channels = self
+                .declared
+                .channels
+                .iter_mut()
+                .map(|channel| (true, &mut channel.metadata));
+            let of = |(is_channel, meta): &(bool, &mut ObjectMeta)| {
+                *is_channel == hold.is_channel && meta.name.as_ref() == Some(&hold.name)
+            };
+            if let Some((_, meta)) = topics.chain(channels).find(of) {
+                meta.finalizers = finalizers;
+            }
         }
     }
 

@@ -47,6 +47,7 @@ impl<D: Daemons + 'static> LocalWorld<D> {
             told: self.state().nodes,
             nodes: self.nodes(&mut answers, &wanted),
             lookupds: self.lookupds(&mut answers),
+            claims: Vec::new(),
             admin: self.admin(),
             endpoints: self.endpoints(),
             wanted,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nsq_http_api::lifecycle::LifecycleRequest;
 
-use super::observed::Memory;
+use super::observed::{Address, Memory};
 use crate::api::{LogLevel, MemberStatus, NsqClusterStatus};
 
 /// The outcome of [`plan`](super::plan).
@@ -18,6 +18,10 @@ pub struct Plan {
     pub node_actions: Vec<NodeAction>,
     /// The new status.
     pub status: NsqClusterStatus,
+    /// Requests to registries, after those to nodes.
+    pub registry_actions: Vec<RegistryAction>,
+    /// Declared objects that are to be held back from their deletion, or let go, when all requests succeeded.
+    pub holds: Vec<Hold>,
     /// New statuses of declared topics, by object name.
     pub topic_statuses: Vec<(String, MemberStatus)>,
     /// New statuses of declared channels, by object name.
@@ -222,7 +226,50 @@ pub enum NodeRequest {
     PauseTopic(String, bool),
     /// `POST /channel/pause` or `/channel/unpause`.
     PauseChannel(String, String, bool),
+    /// `POST /topic/delete`.
+    DeleteTopic(String),
+    /// `POST /channel/delete`.
+    DeleteChannel(String, String),
 }
+
+/// A request to one registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryAction {
+    /// Its index.
+    pub index: i32,
+    /// What is asked.
+    pub request: RegistryRequest,
+}
+
+/// What is asked of a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegistryRequest {
+    /// `POST /topic/tombstone`.
+    Tombstone {
+        /// The topic.
+        topic: String,
+        /// The node that is not to be named for it for a while.
+        node: Address,
+    },
+    /// `POST /topic/delete`.
+    DeleteTopic(String),
+    /// `POST /channel/delete`.
+    DeleteChannel(String, String),
+}
+
+/// A declared object and whether its deletion has to wait for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// A channel, else a topic.
+    pub is_channel: bool,
+    /// Name of the object.
+    pub name: String,
+    /// It waits.
+    pub held: bool,
+}
+
+/// The finalizer that makes a deletion wait.
+pub const CLEANUP: &str = "nsq.rs/cleanup";
 
 /// Something people should know about, once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -284,6 +331,8 @@ pub enum EventReason {
     ApplyFailed,
     /// Somebody changed what belongs to the operator.
     DriftReverted,
+    /// A declared topic or channel was let go although a node may still have it.
+    DeleteBlocked,
 }
 
 impl EventReason {
@@ -306,6 +355,7 @@ impl EventReason {
             Self::RolloutStarted | Self::RolloutFinished | Self::RolloutStuck => "Rollout",
             Self::ConfigApplied => "Configure",
             Self::InvalidSpec => "Validate",
+            Self::DeleteBlocked => "Delete",
             Self::NsqdCrashLooping | Self::WrongBroadcastAddress => "Observe",
         }
     }

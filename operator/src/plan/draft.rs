@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::action::{Event, NodeAction, NodeRequest};
+use super::action::{Event, Hold, NodeAction, NodeRequest, RegistryAction};
 use super::observed::{Address, Memory, Node, Observed, since};
 
 /// The same event is not told again within this time.
@@ -17,6 +17,8 @@ pub(super) struct Draft<'a> {
     pub(super) memory: Memory,
     pub(super) actions: Vec<NodeAction>,
     pub(super) events: Vec<Event>,
+    pub(super) registry_actions: Vec<RegistryAction>,
+    pub(super) holds: Vec<Hold>,
     /// Nodes that must not be in any registry.
     pub(super) sealing: Vec<i32>,
 }
@@ -36,6 +38,8 @@ impl<'a> Draft<'a> {
             memory,
             actions: Vec::new(),
             events: Vec::new(),
+            registry_actions: Vec::new(),
+            holds: Vec::new(),
             sealing: Vec::new(),
         }
     }

@@ -3,13 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
-use super::action::NodeRequest;
+use super::action::{CLEANUP, NodeRequest};
 use super::draft::Draft;
+use super::endings;
 use super::observed::{Facts, Node, Observed};
 use super::status::condition;
-use crate::api::{ConditionStatus, ConditionType, MemberStatus, Mode, NsqChannel, NsqTopic, Reason};
+use crate::api::{
+    ConditionStatus, ConditionType, DeletionPolicy, MemberStatus, Mode, NsqChannel, NsqTopic, Reason,
+};
 
 /// Requests to one node in one pass; the rest follows in the next.
 const MAX_REQUESTS: usize = 50;
@@ -21,18 +25,39 @@ pub(super) struct Members {
     pub(super) channels: Vec<(String, MemberStatus)>,
     /// Something was asked of a node.
     pub(super) busy: bool,
+    /// Something that is being deleted waits for what nobody tells.
+    pub(super) waiting: bool,
 }
 
 /// A declared topic or channel; `channel` is none for a topic.
-struct Member<'a> {
-    topic: &'a str,
-    channel: Option<&'a str>,
+pub(super) struct Member<'a> {
+    pub(super) topic: &'a str,
+    pub(super) channel: Option<&'a str>,
     paused: Option<bool>,
     has_policy: bool,
-    name: &'a str,
+    pub(super) name: &'a str,
     age: Option<&'a crate::api::Time>,
     generation: Option<i64>,
-    before: Option<&'a MemberStatus>,
+    pub(super) before: Option<&'a MemberStatus>,
+    pub(super) policy: DeletionPolicy,
+    /// When its deletion was asked for.
+    pub(super) deleted_at: Option<Timestamp>,
+    /// Its deletion waits for us.
+    pub(super) held: bool,
+}
+
+impl Member<'_> {
+    /// What it declares, for people.
+    pub(super) fn title(&self) -> String {
+        match self.channel {
+            None => format!("topic {}", self.topic),
+            Some(channel) => format!("channel {}/{channel}", self.topic),
+        }
+    }
+}
+
+fn is_held(meta: &ObjectMeta) -> bool {
+    meta.finalizers.iter().flatten().any(|name| name == CLEANUP)
 }
 
 impl<'a> From<&'a NsqTopic> for Member<'a> {
@@ -46,6 +71,9 @@ impl<'a> From<&'a NsqTopic> for Member<'a> {
             age: object.metadata.creation_timestamp.as_ref(),
             generation: object.metadata.generation,
             before: object.status.as_ref(),
+            policy: object.spec.deletion_policy,
+            deleted_at: object.metadata.deletion_timestamp.as_ref().map(|at| at.0),
+            held: is_held(&object.metadata),
         }
     }
 }
@@ -61,6 +89,9 @@ impl<'a> From<&'a NsqChannel> for Member<'a> {
             age: object.metadata.creation_timestamp.as_ref(),
             generation: object.metadata.generation,
             before: object.status.as_ref(),
+            policy: object.spec.deletion_policy,
+            deleted_at: object.metadata.deletion_timestamp.as_ref().map(|at| at.0),
+            held: is_held(&object.metadata),
         }
     }
 }
@@ -70,22 +101,41 @@ pub(super) fn plan(draft: &mut Draft<'_>) -> Members {
     let observed = draft.observed;
     let topics: Vec<Member<'_>> = observed.topics.iter().map(Member::from).collect();
     let channels: Vec<Member<'_>> = observed.channels.iter().map(Member::from).collect();
-    let owners = owners(topics.iter().chain(&channels));
+    let staying = |member: &&Member<'_>| member.deleted_at.is_none();
+    let owners = owners(topics.iter().chain(&channels).filter(staying));
     let before = draft.actions.len();
     if observed.cluster.spec.mode == Mode::Managed {
         for node in &observed.nodes {
             sync(draft, node, &topics, &channels, &owners);
         }
     }
-    let status = |member: &Member<'_>| (member.name.to_owned(), status(draft, member, &owners));
+    let ended = |draft: &mut Draft<'_>, members: &[Member<'_>]| -> Vec<Option<String>> {
+        members
+            .iter()
+            .map(|member| endings::plan(draft, member, &owners))
+            .collect()
+    };
+    let (kept_topics, kept_channels) = (ended(draft, &topics), ended(draft, &channels));
+    let busy = draft.actions.len() > before || !draft.holds.is_empty() || !draft.registry_actions.is_empty();
+    let statuses = |members: &[Member<'_>], kept: &[Option<String>]| -> Vec<(String, MemberStatus)> {
+        let both = members.iter().zip(kept);
+        both.map(|(member, kept)| {
+            (
+                member.name.to_owned(),
+                status(draft, member, &owners, kept.as_deref()),
+            )
+        })
+        .collect()
+    };
     Members {
-        topics: topics.iter().map(status).collect(),
-        channels: channels.iter().map(status).collect(),
-        busy: draft.actions.len() > before,
+        topics: statuses(&topics, &kept_topics),
+        channels: statuses(&channels, &kept_channels),
+        busy,
+        waiting: kept_topics.iter().chain(&kept_channels).any(Option::is_some),
     }
 }
 
-type Owners<'a> = BTreeMap<(&'a str, Option<&'a str>), &'a str>;
+pub(super) type Owners<'a> = BTreeMap<(&'a str, Option<&'a str>), &'a str>;
 
 /// Of several objects that declare one name the oldest counts, then the first by name.
 fn owners<'a, 'b: 'a>(members: impl Iterator<Item = &'a Member<'b>>) -> Owners<'b> {
@@ -149,14 +199,14 @@ fn sync(
 }
 
 /// What a node has of a member.
-struct Has {
+pub(super) struct Has {
     topic: bool,
-    itself: bool,
+    pub(super) itself: bool,
     paused: bool,
 }
 
 impl Has {
-    fn on(facts: &Facts, member: &Member<'_>) -> Self {
+    pub(super) fn on(facts: &Facts, member: &Member<'_>) -> Self {
         let mut topics = facts.stats.topics.iter().flatten();
         let topic = topics.find(|topic| topic.topic_name == member.topic);
         let channel = member.channel.and_then(|name| {
@@ -205,7 +255,8 @@ pub fn without_cluster(
     }
 }
 
-fn status(draft: &Draft<'_>, member: &Member<'_>, owners: &Owners<'_>) -> MemberStatus {
+/// `kept` is why a member that is being deleted is still there.
+fn status(draft: &Draft<'_>, member: &Member<'_>, owners: &Owners<'_>, kept: Option<&str>) -> MemberStatus {
     let observed = draft.observed;
     let nodes: Vec<&Node> = draft.active().collect();
     let lacking: Vec<&str> = nodes
@@ -233,22 +284,18 @@ fn status(draft: &Draft<'_>, member: &Member<'_>, owners: &Owners<'_>) -> Member
         )
     };
     let taken = reason == Reason::NameTaken;
-    let stalled = if taken {
-        Reason::NameTaken
-    } else {
-        Reason::NotStalled
+    let stalled = match (kept, taken) {
+        (Some(_), _) => Reason::DeleteBlocked,
+        (None, true) => Reason::NameTaken,
+        (None, false) => Reason::NotStalled,
     };
+    let why = kept.unwrap_or(if taken { &message } else { "" });
     MemberStatus {
         observed_generation: member.generation,
         nodes: Some(format!("{}/{}", nodes.len() - lacking.len(), nodes.len())),
         conditions: vec![
             of(ConditionType::Ready, synced, reason, &message),
-            of(
-                ConditionType::Stalled,
-                taken,
-                stalled,
-                if taken { &message } else { "" },
-            ),
+            of(ConditionType::Stalled, kept.is_some() || taken, stalled, why),
         ],
     }
 }
@@ -267,7 +314,7 @@ fn verdict(
     nodes: &[&Node],
     lacking: &[&str],
 ) -> (Reason, String) {
-    if !owns(owners, member) {
+    if member.deleted_at.is_none() && !owns(owners, member) {
         let owner = owners.get(&(member.topic, member.channel)).unwrap_or(&"");
         return (
             Reason::NameTaken,

@@ -9,16 +9,18 @@
 //! | `rollout` | which node may be restarted next |
 //! | `registries` | which nsqlookupd exist, who registers where, when nsqadmin follows |
 //! | `hot` | options applied without restart |
-//! | `members` | declared topics and channels |
+//! | `members`, `endings` | declared topics and channels, and how they go |
 //! | `status` | conditions, phase, message |
 //!
 //! Invariants, each held by a property test: the count of nodes never falls without a [`Proof`] of emptiness; equal input gives
 //! equal output; no two nodes are restarted at once.
 
 mod action;
+mod claims;
 mod counts;
 mod draft;
 mod drain;
+mod endings;
 mod hot;
 mod members;
 mod observed;
@@ -31,15 +33,18 @@ mod tests;
 use std::time::Duration;
 
 pub use action::{
-    AdminShape, Basis, Drained, Empty, Event, EventReason, LookupdShape, NodeAction, NodeRequest, Plan,
-    Proof, Removal, Replicas, Shape,
+    AdminShape, Basis, CLEANUP, Drained, Empty, Event, EventReason, Hold, LookupdShape, NodeAction,
+    NodeRequest, Plan, Proof, RegistryAction, RegistryRequest, Removal, Replicas, Shape,
 };
 pub use counts::{Counts, in_memory};
 pub use drain::blocker_words;
 pub use members::without_cluster;
-pub use observed::{Address, Admin, Facts, Life, Lookupd, Memory, Node, Observed, Revision, Wanted};
+pub use observed::{
+    Address, Admin, Claim, Facts, Growth, Life, Lookupd, Memory, Node, Observed, Revision, Wanted,
+};
 
 use crate::api::{ConditionType, Mode, NsqClusterStatus, OnTimeout};
+use claims::Claims;
 use draft::Draft;
 use drain::Drain;
 use observed::since;
@@ -52,7 +57,7 @@ pub const NO_READY: &str = "does not answer /ready";
 const STEADY: Duration = Duration::from_secs(300);
 /// Wait while nodes are made, emptied or replaced.
 const WORKING: Duration = Duration::from_secs(5);
-/// Wait while a registry is on its way out.
+/// Wait while a registry is on its way out, or a claim grows.
 const REMOVING: Duration = Duration::from_secs(30);
 /// Wait after a hot option was refused.
 const REFUSED: Duration = Duration::from_secs(15);
@@ -66,8 +71,10 @@ struct Parts {
     drain: Drain,
     rollout: Rollout,
     registries: Registries,
+    claims: Claims,
     hot: bool,
     members_busy: bool,
+    members_waiting: bool,
 }
 
 /// Decides one pass.
@@ -85,6 +92,7 @@ pub fn plan(observed: &Observed) -> Plan {
     let mut parts = Parts {
         current,
         registries: registries::plan(&draft),
+        claims: claims::plan(&draft),
         ..Parts::default()
     };
     let shape = if stopped {
@@ -94,6 +102,7 @@ pub fn plan(observed: &Observed) -> Plan {
     };
     let members = members::plan(&mut draft);
     parts.members_busy = members.busy;
+    parts.members_waiting = members.waiting;
     let lines = if spec.mode == Mode::Paused {
         changes(&draft, &shape, current)
     } else {
@@ -106,6 +115,12 @@ pub fn plan(observed: &Observed) -> Plan {
     Plan {
         shape: (!frozen).then_some(shape),
         node_actions: if frozen { Vec::new() } else { draft.actions },
+        registry_actions: if frozen {
+            Vec::new()
+        } else {
+            draft.registry_actions
+        },
+        holds: if frozen { Vec::new() } else { draft.holds },
         status,
         topic_statuses: members.topics,
         channel_statuses: members.channels,
@@ -251,7 +266,10 @@ fn wake_after(draft: &Draft<'_>, parts: &Parts, shape: &Shape, status: &NsqClust
     let mut waits = vec![STEADY];
     // What registries know, and whether daemons answer, nobody tells: it has to be asked for.
     let unsettled = observed.cluster.spec.mode == Mode::Managed && !status.is_true(ConditionType::Ready);
-    let working = parts.drain.status.is_some() || parts.rollout.status.is_some() || parts.registries.rolling;
+    let working = parts.members_waiting
+        || parts.drain.status.is_some()
+        || parts.rollout.status.is_some()
+        || parts.registries.rolling;
     let registries = usize::try_from(observed.cluster.spec.lookupd.replicas).unwrap_or(0);
     let behind = shape.register_with.len() < registries
         || shape
@@ -260,6 +278,9 @@ fn wake_after(draft: &Draft<'_>, parts: &Parts, shape: &Shape, status: &NsqClust
             .is_some_and(|admin| admin.lookupds.len() < registries);
     if !expected || unsettled || working || behind {
         waits.push(WORKING);
+    }
+    if parts.claims.behind.is_some() {
+        waits.push(REMOVING);
     }
     if parts.registries.removing {
         let delay = observed.cluster.spec.lookupd.removal_delay.get();

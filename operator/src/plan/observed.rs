@@ -8,7 +8,8 @@ use nsq_http_api::lifecycle::Lifecycle;
 use nsq_http_api::nsqd::{Info, Stats};
 
 use crate::api::{
-    ConditionType, Endpoints, NsqChannel, NsqCluster, NsqClusterStatus, NsqTopic, Phase, Reason, Violation,
+    ConditionType, Endpoints, NsqChannel, NsqCluster, NsqClusterStatus, NsqTopic, Phase, Quantity, Reason,
+    Violation,
 };
 
 /// Everything one pass decides from.
@@ -28,6 +29,8 @@ pub struct Observed {
     pub nodes: Vec<Node>,
     /// Every nsqlookupd that exists.
     pub lookupds: Vec<Lookupd>,
+    /// Claims of the nodes; none where data are plain folders.
+    pub claims: Vec<Claim>,
     /// The consoles; none if there is none.
     pub admin: Option<Admin>,
     /// Where clients go: only a world knows its addresses.
@@ -189,6 +192,28 @@ pub struct Lookupd {
     pub removing_since: Option<Timestamp>,
     /// Nodes it knows, or why it did not answer.
     pub registered: Result<Vec<Address>, String>,
+}
+
+/// The claim of a node.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Pod it belongs to.
+    pub pod: String,
+    /// Size it has; empty while it is not bound.
+    pub actual: Quantity,
+    /// What goes on with it.
+    pub growth: Option<Growth>,
+}
+
+/// A claim that grows.
+#[derive(Clone, Debug)]
+pub struct Growth {
+    /// The volume has grown, the file system waits for a restart of the pod.
+    pub needs_restart: bool,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// The same in the words of the API.
+    pub message: String,
 }
 
 /// The consoles.

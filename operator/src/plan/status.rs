@@ -11,7 +11,7 @@ use super::observed::{Life, Node, Observed};
 use super::{Parts, registries};
 use crate::api::{
     AdminStatus, Condition, ConditionStatus, ConditionType, LookupdStatus, Mode, NsqClusterStatus,
-    NsqdStatus, Phase, Reason, StorageStatus, Time, Violation,
+    NsqdStatus, Phase, Reason, Time, Violation,
 };
 
 /// Characters of the message.
@@ -79,11 +79,7 @@ pub(super) fn plan(
         } else {
             parts.drain.status.clone()
         },
-        storage: Some(StorageStatus {
-            requested: observed.cluster.spec.nsqd.storage.size.0.clone(),
-            smallest: None,
-            pending: Vec::new(),
-        }),
+        storage: Some(parts.claims.status.clone()),
         lookupd: Some(lookupd(observed, &facts)),
         admin: observed.admin.as_ref().map(|admin| AdminStatus {
             ready: admin.ready,
@@ -185,6 +181,8 @@ fn phase(draft: &Draft<'_>, parts: &Parts, facts: &conditions::Gathered, conditi
         Phase::RollingOut
     } else if facts.wanted > facts.ready && draft.memory.was_ready && facts.added {
         Phase::ScalingUp
+    } else if (is_true(ConditionType::Ready) || draft.memory.was_ready) && parts.claims.behind.is_some() {
+        Phase::Resizing
     } else if is_true(ConditionType::Ready) {
         Phase::Running
     } else if draft.memory.was_ready {

@@ -1,6 +1,7 @@
 //! The plan as tables: what was seen, what follows.
 
 mod drains;
+mod endings;
 mod model;
 mod properties;
 mod rollouts;
@@ -40,6 +41,7 @@ fn world(spec: serde_json::Value, nodes: i32) -> Observed {
         told: Some(nodes),
         nodes: (0..nodes).map(node).collect(),
         lookupds,
+        claims: Vec::new(),
         admin: None,
         endpoints: crate::api::Endpoints::default(),
         wanted: Wanted::default(),

@@ -153,7 +153,7 @@ pub(super) fn all(
         (ConditionType::Available, available(draft, facts)),
         (ConditionType::RegistryConsistent, registry(draft, facts)),
         (ConditionType::ConfigInSync, config(draft, parts)),
-        (ConditionType::StorageInSync, storage(draft)),
+        (ConditionType::StorageInSync, storage(draft, parts)),
         (ConditionType::Draining, draining(parts)),
     ];
     let now = draft.observed.now;
@@ -258,6 +258,8 @@ fn reconciling(draft: &Draft<'_>, parts: &Parts, facts: &Gathered, is_ready: boo
         yes(Reason::RollingOut)
     } else if parts.hot {
         yes(Reason::HotConfig)
+    } else if parts.claims.behind.is_some() && !stopped {
+        yes(Reason::Resizing)
     } else if is_ready || stopped {
         no(Reason::Idle, "")
     } else if draft.memory.was_ready && facts.added {
@@ -327,10 +329,14 @@ fn config(draft: &Draft<'_>, parts: &Parts) -> Verdict {
     yes(Reason::InSync)
 }
 
-fn storage(draft: &Draft<'_>) -> Verdict {
-    match draft.observed.cluster.spec.nsqd.storage.kind {
-        StorageType::Ephemeral => yes(Reason::Ephemeral),
-        StorageType::Persistent => yes(Reason::InSync),
+fn storage(draft: &Draft<'_>, parts: &Parts) -> Verdict {
+    match (
+        draft.observed.cluster.spec.nsqd.storage.kind,
+        &parts.claims.behind,
+    ) {
+        (StorageType::Ephemeral, _) => yes(Reason::Ephemeral),
+        (StorageType::Persistent, None) => yes(Reason::InSync),
+        (StorageType::Persistent, Some((reason, text))) => no(*reason, text.clone()),
     }
 }
 

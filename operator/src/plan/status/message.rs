@@ -39,6 +39,11 @@ pub(super) fn line(
         facts.wrong.join("; "),
         facts.incomplete.join("; "),
         draft.observed.refused.join("; "),
+        parts
+            .claims
+            .behind
+            .as_ref()
+            .map_or_else(String::new, |(_, text)| text.clone()),
     ];
     lines
         .into_iter()

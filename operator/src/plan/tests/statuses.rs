@@ -213,3 +213,58 @@ fn a_restarted_operator_writes_the_same_status() {
     observed.memory = Memory::recalled(Some(&before));
     assert_eq!(pass(&mut observed).status, before);
 }
+
+#[test]
+fn a_claim_that_grows_is_waited_for_and_told_when_it_needs_a_person() {
+    use crate::api::Quantity;
+    let mut observed = world(json!({"nsqd": {"storage": {"size": "20Gi"}}}), 3);
+    let claim = |pod: &str, actual: &str, growth: Option<Growth>| Claim {
+        pod: pod.to_owned(),
+        actual: Quantity(actual.to_owned()),
+        growth,
+    };
+    let growth = |needs_restart| Growth {
+        needs_restart,
+        since: Some(at(0)),
+        message: "in the words of the server".to_owned(),
+    };
+    let all = [
+        (at(1), None, Reason::Resizing, "demo-nsqd-1 has 10Gi of 20Gi"),
+        (
+            at(1),
+            Some(growth(true)),
+            Reason::FileSystemResizePending,
+            "demo-nsqd-1: in the words of the server",
+        ),
+        (
+            at(1799),
+            Some(growth(false)),
+            Reason::Resizing,
+            "demo-nsqd-1 has 10Gi of 20Gi",
+        ),
+        (
+            at(1800),
+            Some(growth(false)),
+            Reason::ResizeFailed,
+            "demo-nsqd-1: in the words of the server; mode: Stopped lets a volume grow offline",
+        ),
+    ];
+    for (now, growth, reason, message) in all {
+        observed.now = now;
+        observed.claims = vec![
+            claim("demo-nsqd-0", "20Gi", None),
+            claim("demo-nsqd-1", "10Gi", growth),
+            claim("demo-nsqd-2", "", None),
+        ];
+        let plan = pass(&mut observed);
+        let condition = plan.status.condition(ConditionType::StorageInSync).unwrap();
+        assert_eq!((condition.reason, condition.message.as_str()), (reason, message));
+        assert_eq!(plan.status.phase, Some(ClusterPhase::Resizing));
+        let storage = plan.status.storage.as_ref().unwrap();
+        assert_eq!(
+            (storage.smallest.as_deref(), &storage.pending),
+            (Some("10Gi"), &vec!["demo-nsqd-1".to_owned()])
+        );
+        assert_eq!(plan.wake_after, std::time::Duration::from_secs(30));
+    }
+}
