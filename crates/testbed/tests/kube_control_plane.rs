@@ -236,7 +236,7 @@ fn op_057_what_is_switched_off_is_deleted_and_nothing_else() {
 }
 
 #[test]
-fn op_053_op_050_a_burst_of_changes_is_a_few_passes_and_an_own_status_is_none() {
+fn a_burst_of_changes_is_a_few_passes_and_an_own_status_is_none() {
     let namespace = Cluster::control_plane().namespace("op-050");
     let operator = Operator::start_with(&namespace, &["--debounce", "1s"]);
     namespace.apply_cluster("demo", &small());
@@ -399,7 +399,7 @@ fn op_051_what_a_quota_refuses_is_told_in_its_words_and_another_cluster_is_not_t
 }
 
 #[test]
-fn op_062_op_063_conditions_carry_the_generation_and_keep_the_time_of_their_status() {
+fn op_062_conditions_carry_the_generation_and_keep_the_time_of_their_status() {
     let namespace = Cluster::control_plane().namespace("op-062");
     let _operator = Operator::start(&namespace);
     namespace.apply_cluster("demo", &small());

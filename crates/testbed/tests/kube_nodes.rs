@@ -130,7 +130,7 @@ impl Running {
 }
 
 #[test]
-fn op_028_op_033_op_040_op_064_pods_get_ready_and_then_nothing_is_written() {
+fn op_028_op_040_op_064_pods_get_ready_and_then_nothing_is_written() {
     let demo = running("op-033", &quick(2));
     let namespace = &demo.namespace;
     namespace.kubectl(&[
@@ -190,7 +190,7 @@ fn op_028_op_033_op_040_op_064_pods_get_ready_and_then_nothing_is_written() {
 }
 
 #[test]
-fn op_070_op_071_op_075_op_076_more_nodes_leave_the_others_alone_and_find_their_claims_again() {
+fn op_070_op_071_more_nodes_leave_the_others_alone_and_find_their_claims_again() {
     let demo = running("op-070", &quick(1));
     let namespace = &demo.namespace;
     let first = demo.uids();
@@ -221,7 +221,7 @@ fn op_070_op_071_op_075_op_076_more_nodes_leave_the_others_alone_and_find_their_
 }
 
 #[test]
-fn op_080_op_081_op_082_op_065_a_node_goes_when_its_consumers_have_everything() {
+fn op_080_op_081_a_node_goes_when_its_consumers_have_everything() {
     let demo = running("op-080", &quick(2));
     let namespace = &demo.namespace;
     demo.fill("demo-nsqd-1", "t", "c", 300);
@@ -265,7 +265,7 @@ fn op_080_op_081_op_082_op_065_a_node_goes_when_its_consumers_have_everything() 
 }
 
 #[test]
-fn op_084_op_085_op_087_what_nobody_consumes_goes_to_the_same_channel_of_a_peer() {
+fn op_084_op_085_what_nobody_consumes_goes_to_the_same_channel_of_a_peer() {
     let mut spec = quick(2);
     spec["nsqd"]["drain"] = json!({"settle": "1s", "evacuate": "WhenStuck", "evacuateAfter": "1s"});
     let demo = running("op-084", &spec);
@@ -295,7 +295,7 @@ fn op_084_op_085_op_087_what_nobody_consumes_goes_to_the_same_channel_of_a_peer(
 }
 
 #[test]
-fn op_091_op_101_a_drain_that_is_called_off_leaves_the_node_as_it_was() {
+fn op_101_a_drain_that_is_called_off_leaves_the_node_as_it_was() {
     let demo = running("op-091", &quick(2));
     let namespace = &demo.namespace;
     demo.fill("demo-nsqd-1", "t", "c", 5);
@@ -330,7 +330,7 @@ fn op_091_op_101_a_drain_that_is_called_off_leaves_the_node_as_it_was() {
 }
 
 #[test]
-fn op_092_op_094_at_a_deadline_a_node_goes_with_what_it_has_and_its_claim_stays() {
+fn at_a_deadline_a_node_goes_with_what_it_has_and_its_claim_stays() {
     let mut spec = quick(2);
     spec["nsqd"]["drain"] =
         json!({"settle": "1s", "evacuate": "Never", "timeout": "2s", "onTimeout": "Force"});
@@ -369,7 +369,7 @@ fn op_092_op_094_at_a_deadline_a_node_goes_with_what_it_has_and_its_claim_stays(
 }
 
 #[test]
-fn op_110_op_125_an_option_that_needs_a_restart_is_rolled_from_the_top_one_by_one() {
+fn op_125_an_option_that_needs_a_restart_is_rolled_from_the_top_one_by_one() {
     let demo = running("op-110", &quick(2));
     let namespace = &demo.namespace;
     let before = demo.uids();
@@ -412,7 +412,7 @@ fn op_110_op_125_an_option_that_needs_a_restart_is_rolled_from_the_top_one_by_on
 }
 
 #[test]
-fn op_119_op_120_op_121_hot_options_reach_the_nodes_without_a_restart() {
+fn op_119_op_121_hot_options_reach_the_nodes_without_a_restart() {
     let demo = running("op-119", &quick(1));
     let namespace = &demo.namespace;
     let before = demo.uids();
@@ -452,7 +452,7 @@ fn op_119_op_120_op_121_hot_options_reach_the_nodes_without_a_restart() {
 }
 
 #[test]
-fn op_055_op_056_stopped_and_paused() {
+fn op_055_stopped_and_paused() {
     let demo = running("op-055", &quick(2));
     let namespace = &demo.namespace;
     demo.fill("demo-nsqd-1", "t", "c", 9);
@@ -470,7 +470,7 @@ fn op_055_op_056_stopped_and_paused() {
 }
 
 #[test]
-fn op_054_what_goes_with_a_cluster_and_what_stays() {
+fn what_goes_with_a_cluster_and_what_stays() {
     let demo = running("op-054", &quick(1));
     let namespace = &demo.namespace;
     namespace.kubectl(&["delete", "nsqcluster", "demo"]);
@@ -495,7 +495,7 @@ fn op_054_what_goes_with_a_cluster_and_what_stays() {
 }
 
 #[test]
-fn op_140_op_141_op_149_declared_topics_and_channels_exist_on_every_node() {
+fn declared_topics_and_channels_exist_on_every_node() {
     let demo = running("op-140", &quick(2));
     let namespace = &demo.namespace;
     namespace.apply(
@@ -549,7 +549,7 @@ spec: {clusterName: demo, topic: orders, paused: true}
 }
 
 #[test]
-fn op_096_op_097_a_doomed_pod_that_is_deleted_comes_back_and_is_drained() {
+fn op_096_a_doomed_pod_that_is_deleted_comes_back_and_is_drained() {
     let demo = running("op-096", &quick(2));
     let namespace = &demo.namespace;
     demo.fill("demo-nsqd-1", "t", "c", 5);
@@ -625,7 +625,7 @@ fn op_178_op_179_the_roles_of_the_install_are_enough_and_nothing_else_is_asked_f
 }
 
 #[test]
-fn op_143_op_144_a_topic_goes_with_its_object_where_the_policy_says_so() {
+fn op_143_a_topic_goes_with_its_object_where_the_policy_says_so() {
     let demo = running("op-143", &quick(2));
     let namespace = &demo.namespace;
     let topic = |name: &str, policy: &str| {

@@ -123,8 +123,6 @@ pub(super) struct DeploymentDetail {
     pub template_hash: String,
     /// Arguments of the container.
     pub args: Vec<String>,
-    /// All its pods are of its template and ready.
-    pub settled: bool,
     /// Pods it is told.
     pub wanted: i32,
     /// Pods that are ready.
@@ -363,22 +361,17 @@ struct SlimDeploymentSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct SlimDeploymentStatus {
-    observed_generation: i64,
-    replicas: i32,
-    updated_replicas: i32,
     ready_replicas: i32,
 }
 
 impl Watched for SlimDeployment {
     fn keep(self, _: Kept) -> Option<(ClusterKey, String, Child)> {
         let (wanted, status) = (self.spec.replicas, &self.status);
-        let seen = Some(status.observed_generation) == self.metadata.generation;
         let container = self.spec.template.spec.containers.into_iter().next();
         let detail = DeploymentDetail {
             index: label(&self.metadata, INDEX).and_then(|text| text.parse().ok()),
             template_hash: annotation(&self.metadata, TEMPLATE_HASH),
             args: container.map(|container| container.args).unwrap_or_default(),
-            settled: seen && [status.replicas, status.updated_replicas, status.ready_replicas] == [wanted; 3],
             wanted,
             ready: status.ready_replicas,
             removing_since: annotation(&self.metadata, REMOVING_SINCE).parse().ok(),
