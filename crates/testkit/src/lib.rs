@@ -49,6 +49,11 @@ macro_rules! nsqd {
     };
 }
 
+/// Whether the tests run against the reference.
+pub(crate) fn on_reference() -> bool {
+    std::env::var_os(REFERENCE).is_some()
+}
+
 /// Whether the tests run against the reference and this one has to return at once, because the two differ on purpose: as the
 /// row of docs/compatibility.md with this subject says. `cargo xtask tidy` refuses a subject without a row, so that what a run
 /// against the reference leaves out is on that page; it is printed too.
@@ -57,7 +62,7 @@ macro_rules! nsqd {
     reason = "the reader of a run against the reference must see what was left out"
 )]
 pub fn ours_only(row: &str) -> bool {
-    let reference = std::env::var_os(REFERENCE).is_some();
+    let reference = on_reference();
     if reference {
         eprintln!("NOT COMPARED WITH THE REFERENCE: {row}");
     }

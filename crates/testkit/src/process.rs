@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::BOUND;
+use crate::{BOUND, eventually, on_reference, request};
 
 /// Text kept of one process, in bytes; what comes later is dropped.
 const LOG_CAP: usize = 16 << 20;
@@ -194,11 +194,27 @@ impl Process {
             .sum()
     }
 
-    /// Sends it this signal.
+    /// Sends it this signal, as soon as it waits for signals.
     #[track_caller]
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        self.await_handlers();
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("the daemon takes signals");
+    }
+
+    /// The reference listens before it catches signals: one that comes in between ends it at once. What its main goroutine
+    /// does tells when it is ready.
+    #[track_caller]
+    fn await_handlers(&self) {
+        if !on_reference() {
+            return;
+        }
+        let Some(http) = self.http else { return };
+        eventually(BOUND, || {
+            let goroutines = request(http, "GET", "/debug/pprof/goroutine?debug=2", b"");
+            // Where plain HTTP is refused nothing can be told.
+            goroutines.status != 200 || goroutines.text().contains("svc.Run(")
+        });
     }
 
     /// Waits for the end and for the last word of the log; the exit code, or none if a signal ended it.
