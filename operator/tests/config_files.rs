@@ -5,7 +5,7 @@
 mod clusters;
 
 use clusters::{build, golden};
-use nsq_operator::build::{ObjectKind, objects};
+use nsq_operator::build::{ObjectKind, objects, with_hot_options};
 use serde_json::json;
 
 /// The files read as TOML, with the values that were asked for.
@@ -52,4 +52,19 @@ fn any_text_survives_the_file() {
         .parse()
         .unwrap();
     assert_eq!(file["log_prefix"].as_str(), Some(text));
+}
+
+#[test]
+fn an_older_file_gets_the_hot_options_of_now_and_keeps_the_rest() {
+    let old = "log_level = \"debug\"\nmax_rdy_count = 7\nnsqlookupd_tcp_addresses = [\"a:4160\"]\nstatsd_prefix = \"a = b\"\n";
+    let two = ["a:4160".to_owned(), "b:4160".to_owned()];
+    assert_eq!(
+        with_hot_options(old, &two, None),
+        "max_rdy_count = 7\nnsqlookupd_tcp_addresses = [\"a:4160\", \"b:4160\"]\nstatsd_prefix = \"a = b\"\n"
+    );
+    let warn = Some(nsq_operator::api::LogLevel::Warn);
+    assert_eq!(
+        with_hot_options(old, &[], warn),
+        "log_level = \"warn\"\nmax_rdy_count = 7\nnsqlookupd_tcp_addresses = []\nstatsd_prefix = \"a = b\"\n"
+    );
 }

@@ -1,11 +1,15 @@
 //! ConfigMaps: one per daemon. Source: operator spec 4.3.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
-use super::daemon_config::{DaemonLog, NsqdTlsFiles, admin_config, lookupd_config, nsqd_config};
+use super::daemon_config::{
+    DaemonLog, NsqdTlsFiles, admin_config, lookupd_config, nsqd_config, with_hot_options,
+};
 use super::object::{Desired, Draft, ObjectKind};
 use super::resolved::Resolved;
-use crate::api::Component;
+use crate::api::{Component, ExtraKeys};
 use crate::canonical::hash16;
 
 /// Folder of the certificate in nsqd's pod.
@@ -13,13 +17,15 @@ pub(super) const TLS_DIR: &str = "/etc/nsqd-tls";
 /// Folder of the clients' CA in nsqd's pod.
 pub(super) const CA_DIR: &str = "/etc/nsqd-ca";
 
+/// Annotation of nsqd's ConfigMaps: digest of the hot options in the file.
+pub const HOT_HASH: &str = "nsq.rs/hot-hash";
+/// The file in nsqd's ConfigMaps.
+pub const NSQD_FILE: &str = "nsqd.cfg";
+
 pub(super) fn build(cluster: &Resolved) -> Vec<Desired> {
-    let lookupds = cluster
-        .names()
-        .lookupd_addresses(&cluster.registries.register_with, 4160);
-    let nsqd = nsqd_file(cluster, Some(&lookupds));
+    let nsqd = nsqd_file(cluster, Some(&lookupds(cluster)));
     let mut maps = vec![
-        config_map(cluster, Component::Nsqd, nsqd_name(cluster), &nsqd),
+        nsqd_map(cluster, nsqd_name(cluster), &nsqd),
         config_map(
             cluster,
             Component::Lookupd,
@@ -32,6 +38,31 @@ pub(super) fn build(cluster: &Resolved) -> Vec<Desired> {
         maps.push(config_map(cluster, Component::Admin, name, &admin_file(cluster)));
     }
     maps
+}
+
+/// An older ConfigMap of nsqd with the hot options of now. Pods of an older template have it, and one that restarts has to agree
+/// with what was applied hot to the others.
+#[must_use]
+pub fn with_hot_options_of(cluster: &Resolved, name: &str, file: &str) -> Desired {
+    let level = cluster.spec.nsqd.options.log_level;
+    let file = with_hot_options(file, &lookupds(cluster), level);
+    nsqd_map(cluster, name.to_owned(), &file)
+}
+
+fn lookupds(cluster: &Resolved) -> Vec<String> {
+    cluster
+        .names()
+        .lookupd_addresses(&cluster.registries.register_with, 4160)
+}
+
+fn nsqd_map(cluster: &Resolved, name: String, file: &str) -> Desired {
+    let level = cluster.spec.nsqd.options.log_level;
+    let hot = hash16(&json!([lookupds(cluster), level]));
+    let body = json!({"data": {NSQD_FILE: file}});
+    let annotations = ExtraKeys(BTreeMap::from([(HOT_HASH.to_owned(), hot)]));
+    Draft::new(cluster, ObjectKind::ConfigMap, name, Some(Component::Nsqd), body)
+        .annotations(&annotations)
+        .finish()
 }
 
 fn config_map(cluster: &Resolved, component: Component, name: String, file: &str) -> Desired {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::{AuthRequestMethod, ClientAuth, NsqClusterSpec, TlsMinVersion, TlsMode, snake_case};
+use crate::api::{
+    AuthRequestMethod, ClientAuth, LogLevel, NsqClusterSpec, TlsMinVersion, TlsMode, snake_case,
+};
 
 /// Where the daemons' log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,21 @@ pub fn nsqd_config(
             file.remove("log_level");
         }
     }
+    write(&file)
+}
+
+/// An nsqd file that [`nsqd_config`] wrote for an older spec, with the hot options of now: what needs a restart stays as it is.
+#[must_use]
+pub fn with_hot_options(file: &str, lookupds: &[String], level: Option<LogLevel>) -> String {
+    let lines = file.lines().filter_map(|line| line.split_once(" = "));
+    let mut file: Toml = lines
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    file.insert("nsqlookupd_tcp_addresses".to_owned(), list(lookupds));
+    match level {
+        Some(level) => file.insert("log_level".to_owned(), text(level.as_str())),
+        None => file.remove("log_level"),
+    };
     write(&file)
 }
 

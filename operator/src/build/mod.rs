@@ -19,7 +19,10 @@ mod service;
 mod service_account;
 mod stateful_set;
 
-pub use daemon_config::{DaemonLog, NsqdTlsFiles, admin_config, lookupd_config, nsqd_config};
+pub use config_map::{HOT_HASH, NSQD_FILE, with_hot_options_of};
+pub use daemon_config::{
+    DaemonLog, NsqdTlsFiles, admin_config, lookupd_config, nsqd_config, with_hot_options,
+};
 pub use deployment::REMOVING_SINCE;
 pub use names::Names;
 pub use object::{Desired, ObjectKind, POD_HASH, RESTARTED_AT, SPEC_HASH, TEMPLATE_HASH};

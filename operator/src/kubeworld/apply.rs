@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use super::child::{Child, ClaimDetail, DRAINED, Detail};
+use super::child::{Child, ClaimDetail, DRAINED, Detail, Kept, place};
 use super::memory::{ChildName, Trouble, What};
 use super::observe;
 use super::problem::{Problem, TELL_AFTER};
@@ -15,9 +15,12 @@ use super::status;
 use super::world::{KubeWorld, SOON};
 use super::writer::{Written, owner};
 use crate::api::WhenScaled;
-use crate::build::{Desired, NodeCount, ObjectKind, SPEC_HASH, TEMPLATE_HASH, objects};
+use crate::build::{
+    Desired, HOT_HASH, NSQD_FILE, NodeCount, ObjectKind, SPEC_HASH, TEMPLATE_HASH, objects,
+    with_hot_options_of,
+};
 use crate::daemon::Daemons;
-use crate::plan::{Counts, Event, EventReason, Plan, Shape};
+use crate::plan::{Counts, Event, EventReason, NodeRequest, Plan, Shape};
 
 /// Objects of one kind that are applied at once.
 const AT_ONCE: usize = 4;
@@ -45,7 +48,12 @@ impl<D: Daemons> KubeWorld<'_, D> {
             slots.release(self.key);
             return true;
         }
-        shape.partition >= shape.replicas.count() || slots.take(self.key)
+        let restarts = plan
+            .node_actions
+            .iter()
+            .any(|action| action.request == NodeRequest::Restart);
+        let replaces = restarts || shape.partition < shape.replicas.count();
+        !replaces || slots.take(self.key)
     }
 
     async fn bring_about(&mut self, plan: &Plan, shape: &Shape, events: &mut Vec<Event>) {
@@ -62,6 +70,7 @@ impl<D: Daemons> KubeWorld<'_, D> {
         });
         let desired = objects(&self.resolved);
         let failed = self.apply_all(&desired, shape, events).await;
+        self.edit_older_files(&desired, events).await;
         self.requests(plan).await;
         self.endings(plan).await;
         if !failed {
@@ -164,6 +173,37 @@ impl<D: Daemons> KubeWorld<'_, D> {
         failed.len() + self.remembered.troubles.len() > 0
     }
 
+    /// Brings the hot options in files of older templates up to date: pods that restart before their turn have them.
+    async fn edit_older_files(&mut self, desired: &[Desired], events: &mut Vec<Event>) {
+        let mut maps = desired.iter().filter(|one| one.kind == ObjectKind::ConfigMap);
+        let Some((current, hot)) = maps.find_map(|one| Some((one, one.annotation(HOT_HASH)?))) else {
+            return;
+        };
+        let is_older = |((kept, name), child): (&(Kept, String), &std::sync::Arc<Child>)| {
+            let Detail::File(had) = &child.detail else {
+                return None;
+            };
+            let ours = child.owner.as_deref() == self.resolved.uid.as_deref() && !child.deleting;
+            let older = *kept == Kept::Object(ObjectKind::ConfigMap) && *name != current.name;
+            (ours && older && had != hot).then(|| name.clone())
+        };
+        let older: Vec<String> = self.entry.children.iter().filter_map(is_older).collect();
+        for name in older {
+            let writer = &self.shared.writer;
+            let namespace = &self.key.namespace;
+            let edited = match writer.read_file(namespace, &name, NSQD_FILE).await {
+                Ok(Some(file)) => with_hot_options_of(&self.resolved, &name, &file),
+                Ok(None) => continue,
+                Err(problem) => {
+                    self.failed(ObjectKind::ConfigMap, &name, problem, events);
+                    continue;
+                }
+            };
+            let written = writer.apply(namespace, &edited, None, "hot options").await;
+            self.note(&edited, written.map(Outcome::Written), events);
+        }
+    }
+
     /// Whether an object has to be looked at in this pass.
     fn is_due(&mut self, one: &Desired, shape: &Shape) -> bool {
         let name: ChildName = (one.kind, one.name.clone());
@@ -222,9 +262,17 @@ impl<D: Daemons> KubeWorld<'_, D> {
         let live = resolve::child(&self.entry.children, one.kind, &one.name);
         let is_claim = one.kind == ObjectKind::PersistentVolumeClaim;
         let Some(live) = live else {
-            if let Some(found) = writer.read(one.kind, namespace, &one.name).await?
-                && !is_claim
-            {
+            let found = writer.read(one.kind, namespace, &one.name).await?;
+            let strange = found
+                .as_ref()
+                .is_some_and(|found| place(&found.metadata).is_none());
+            if is_claim && strange {
+                return writer
+                    .apply(namespace, one, None, "adopted")
+                    .await
+                    .map(Outcome::Adopted);
+            }
+            if let Some(found) = found.filter(|_| !is_claim) {
                 if owner(&found) != self.resolved.uid.as_deref() {
                     return Ok(Outcome::Foreign);
                 }
@@ -286,12 +334,19 @@ impl<D: Daemons> KubeWorld<'_, D> {
     fn note(&mut self, one: &Desired, outcome: Result<Outcome, Problem>, events: &mut Vec<Event>) -> bool {
         let name: ChildName = (one.kind, one.name.clone());
         let now = self.shared.clock.monotonic();
+        if let Ok(Outcome::Adopted(_)) = &outcome {
+            events.push(Event {
+                warning: false,
+                reason: EventReason::VolumeReused,
+                note: format!("{} was there and is used, with what is on it", one.name),
+            });
+        }
         match outcome {
             Ok(Outcome::Same) => {
                 self.remembered.troubles.remove(&name);
                 true
             }
-            Ok(Outcome::Written(written)) => {
+            Ok(Outcome::Written(written) | Outcome::Adopted(written)) => {
                 self.remembered.troubles.remove(&name);
                 let live = resolve::child(&self.entry.children, one.kind, &one.name);
                 let same_hash =
@@ -393,6 +448,8 @@ impl<D: Daemons> KubeWorld<'_, D> {
 enum Outcome {
     /// It was written.
     Written(Written),
+    /// A claim that was there without our labels was written.
+    Adopted(Written),
     /// It is as it should be; the watch will show it.
     Same,
     /// It belongs to somebody else.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::foreign;
-use crate::build::{ObjectKind, POD_HASH, REMOVING_SINCE, RESTARTED_AT, SPEC_HASH, TEMPLATE_HASH};
+use crate::build::{HOT_HASH, ObjectKind, POD_HASH, REMOVING_SINCE, RESTARTED_AT, SPEC_HASH, TEMPLATE_HASH};
 
 /// Label that names the cluster of a child.
 pub(super) const CLUSTER: &str = "nsq.rs/cluster";
@@ -82,6 +82,8 @@ pub(super) enum Detail {
     Pod(PodDetail),
     /// A claim.
     Claim(ClaimDetail),
+    /// A configuration file of nsqd, by the digest of the hot options in it.
+    File(String),
 }
 
 /// The StatefulSet.
@@ -146,6 +148,8 @@ pub(super) struct PodDetail {
     pub template: TemplateParts,
     /// The fence label is set.
     pub fenced: bool,
+    /// When it was made.
+    pub made: Option<Timestamp>,
     /// Since when it is ready.
     pub ready_since: Option<Timestamp>,
     /// Its container runs.
@@ -236,7 +240,13 @@ fn keep(meta: ObjectMeta, detail: Detail) -> Option<(ClusterKey, String, Child)>
 
 impl<K> Watched for PartialObjectMeta<K> {
     fn keep(self, _: Kept) -> Option<(ClusterKey, String, Child)> {
-        keep(self.metadata, Detail::Plain)
+        let hot = annotation(&self.metadata, HOT_HASH);
+        let detail = if hot.is_empty() {
+            Detail::Plain
+        } else {
+            Detail::File(hot)
+        };
+        keep(self.metadata, detail)
     }
 }
 
@@ -499,6 +509,7 @@ impl Watched for SlimPod {
             revision: label(meta, REVISION).unwrap_or_default().to_owned(),
             template: parts(meta, &self.spec, String::new()),
             fenced: label(meta, PUBLISH) == Some("disabled"),
+            made: meta.creation_timestamp.as_ref().map(|at| at.0),
             ready_since: ready.map(|ready| ready.since().unwrap_or(Timestamp::UNIX_EPOCH)),
             running: running || ready.is_some(),
             waiting: waiting(&self.status),

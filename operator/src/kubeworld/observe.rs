@@ -203,6 +203,7 @@ pub(super) fn nodes(entry: &Entry, answers: &mut Answers, blueprint: &Blueprint<
                 |(_, child, pod)| life(child, pod, answers.unready.get(&child.uid)),
             ),
             ran: bound || pod.is_some_and(|(_, _, pod)| pod.running),
+            made: pod.and_then(|(_, _, pod)| pod.made),
             revision,
             outdated,
             fenced: pod.is_some_and(|(_, _, pod)| pod.fenced),
@@ -257,25 +258,34 @@ fn life(child: &Child, pod: &PodDetail, said: Option<&String>) -> Life {
     }
 }
 
-/// Claims of the nodes that the StatefulSet is told.
+/// Claims of all nodes, also of those that are not there.
 #[must_use]
 pub(super) fn claims(entry: &Entry, resolved: &Resolved) -> Vec<Claim> {
     let names = resolved.names();
-    let told = resolve::nodes(&entry.children, &resolved.name).map_or(0, |(_, nodes)| nodes.replicas);
-    let one = |ordinal: i32| {
-        let (_, claim) = resolve::claim(&entry.children, &names.claim(ordinal))?;
+    let one = |((_, name), child): (&(Kept, String), &std::sync::Arc<Child>)| {
+        let Detail::Claim(claim) = &child.detail else {
+            return None;
+        };
+        let ordinal = name.rsplit_once('-')?.1.parse().ok()?;
+        if *name != names.claim(ordinal) {
+            return None;
+        }
         let growth = claim.resize.iter().map(|condition| Growth {
             needs_restart: condition.kind == "FileSystemResizePending",
             since: condition.since,
             message: condition.message.clone(),
         });
         Some(Claim {
+            name: name.clone(),
+            ordinal,
             pod: names.indexed(Component::Nsqd, ordinal),
             actual: Quantity(claim.capacity.clone()),
             growth: growth.max_by_key(|growth| growth.needs_restart),
         })
     };
-    (0..told).filter_map(one).collect()
+    let mut claims: Vec<Claim> = entry.children.iter().filter_map(one).collect();
+    claims.sort_by_key(|claim| claim.ordinal);
+    claims
 }
 
 /// Every registry that exists: one Deployment each.

@@ -65,6 +65,13 @@ impl<D: Daemons> KubeWorld<'_, D> {
                 }
                 continue;
             }
+            if *request == NodeRequest::Restart {
+                let writer = &self.shared.writer;
+                if let Err(problem) = writer.evict(&self.key.namespace, name, &child.uid).await {
+                    tracing::warn!(namespace = self.key.namespace, name, "not evicted: {problem}");
+                }
+                continue;
+            }
             let Some(at) = &at else { continue };
             let hot = matches!(request, NodeRequest::Lookupds(_) | NodeRequest::LogLevel(_));
             let done = self.shared.daemons.ask(at, request).await;

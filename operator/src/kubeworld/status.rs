@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::problem::Problem;
 use super::world::KubeWorld;
-use crate::api::{MemberStatus, NsqClusterStatus};
+use crate::api::{API_VERSION, MemberStatus, NsqClusterStatus};
 use crate::daemon::Daemons;
 use crate::plan::{Event, NodeRequest, Plan};
 
@@ -24,6 +25,7 @@ pub(super) fn to_the_second(at: Timestamp) -> Timestamp {
 pub(super) fn operation(request: &NodeRequest) -> &'static str {
     match request {
         NodeRequest::Fence(_) => "fence",
+        NodeRequest::Restart => "restart",
         NodeRequest::Lifecycle(_) => "lifecycle",
         NodeRequest::Lookupds(_) | NodeRequest::LogLevel(_) => "config",
         NodeRequest::CreateTopic(_) | NodeRequest::PauseTopic(..) | NodeRequest::DeleteTopic(_) => "topic",
@@ -38,8 +40,37 @@ pub(super) async fn tell<D: Daemons>(world: &mut KubeWorld<'_, D>, plan: &Plan, 
     cluster(world, plan).await;
     members(world, plan).await;
     let uid = world.cluster.metadata.uid.clone().unwrap_or_default();
+    let cluster = about("NsqCluster", &world.key.name, &uid);
     for event in events {
-        world.shared.writer.event(world.key, &uid, event).await;
+        world
+            .shared
+            .writer
+            .event(&world.key.namespace, &cluster, event)
+            .await;
+    }
+    for told in &plan.member_events {
+        let (kind, meta) = if told.is_channel {
+            let channel = world.entry.channels.get(&told.name);
+            ("NsqChannel", channel.map(|channel| &channel.metadata))
+        } else {
+            let topic = world.entry.topics.get(&told.name);
+            ("NsqTopic", topic.map(|topic| &topic.metadata))
+        };
+        let uid = meta.and_then(|meta| meta.uid.clone()).unwrap_or_default();
+        let member = about(kind, &told.name, &uid);
+        let writer = &world.shared.writer;
+        writer.event(&world.key.namespace, &member, &told.event).await;
+    }
+}
+
+/// An object of ours that an event is about; its namespace is that of the event.
+fn about(kind: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(API_VERSION.to_owned()),
+        kind: Some(kind.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
     }
 }
 

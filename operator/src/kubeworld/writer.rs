@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ObjectReference, Pod};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Pod};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams, Preconditions};
 use kube::core::{GroupVersionKind, PartialObjectMeta};
 use kube::runtime::events::{Event as KubeEvent, EventType, Recorder};
 use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 
-use super::child::ClusterKey;
 use super::foreign::{CHILDREN, FENCE, STATUS};
 use super::lease::Leadership;
 use super::metrics::Metrics;
@@ -84,6 +83,21 @@ impl Writer {
     ) -> Result<Option<PartialObjectMeta<DynamicObject>>, Problem> {
         let api = children(&self.client, kind, namespace);
         bounded(api.get_metadata_opt(name)).await
+    }
+
+    /// One entry of a ConfigMap; none if there is no such object or entry.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(super) async fn read_file(
+        &self,
+        namespace: &str,
+        name: &str,
+        file: &str,
+    ) -> Result<Option<String>, Problem> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        let found = bounded(api.get_opt(name)).await?;
+        Ok(found.and_then(|map| map.data?.remove(file)))
     }
 
     /// Applies the whole intent of a child. With `at` only if that is its version still.
@@ -241,18 +255,45 @@ impl Writer {
         Ok(written.metadata.resource_version.unwrap_or_default())
     }
 
-    /// Tells an event about a cluster. One that cannot be told is only logged.
-    pub(super) async fn event(&self, key: &ClusterKey, uid: &str, event: &Event) {
+    /// Has a pod ended by the eviction API, which respects disruption budgets, if it still is the one with that UID.
+    ///
+    /// # Errors
+    /// What the server said; 429 while a budget does not allow it.
+    pub(super) async fn evict(&self, namespace: &str, pod: &str, uid: &str) -> Result<(), Problem> {
+        self.may_destroy()?;
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let params = EvictParams {
+            delete_options: Some(DeleteParams::default().preconditions(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            })),
+            ..EvictParams::default()
+        };
+        match bounded(api.evict(pod, &params)).await {
+            Ok(_) => {
+                self.note(
+                    "Pod",
+                    namespace,
+                    pod,
+                    "evict",
+                    "the file system waits for a restart",
+                );
+                Ok(())
+            }
+            Err(Problem::Missing) => Ok(()),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Tells an event about an object. One that cannot be told is only logged.
+    pub(super) async fn event(&self, namespace: &str, about: &ObjectReference, event: &Event) {
         if self.may_write().is_err() {
             return;
         }
+        let name = about.name.as_deref().unwrap_or_default();
         let about = ObjectReference {
-            api_version: Some(API_VERSION.to_owned()),
-            kind: Some("NsqCluster".to_owned()),
-            name: Some(key.name.clone()),
-            namespace: Some(key.namespace.clone()),
-            uid: Some(uid.to_owned()),
-            ..ObjectReference::default()
+            namespace: Some(namespace.to_owned()),
+            ..about.clone()
         };
         let kind = if event.warning {
             EventType::Warning
@@ -266,14 +307,10 @@ impl Writer {
             action: event.reason.action().to_owned(),
             secondary: None,
         };
-        tracing::info!(namespace = key.namespace, name = key.name, reason = %event.reason, "{}", event.note);
+        tracing::info!(namespace, name, reason = %event.reason, "{}", event.note);
         match bounded(self.recorder.publish(&told, &about)).await {
             Ok(()) => self.metrics.wrote("Event", "event"),
-            Err(problem) => tracing::warn!(
-                namespace = key.namespace,
-                name = key.name,
-                "event not told: {problem}"
-            ),
+            Err(problem) => tracing::warn!(namespace, name, "event not told: {problem}"),
         }
     }
 

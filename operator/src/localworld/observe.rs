@@ -111,6 +111,7 @@ impl<D: Daemons + 'static> LocalWorld<D> {
                 name: ident.to_string(),
                 life: life(daemon),
                 ran: self.supervisor.folder.has_data(ident),
+                made: None,
                 revision: daemon.map_or_else(|| wanted.nsqd.clone(), |daemon| daemon.launch.revision(ident)),
                 outdated: false,
                 fenced: daemon.is_some_and(|daemon| daemon.fenced),

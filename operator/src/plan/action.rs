@@ -28,6 +28,8 @@ pub struct Plan {
     pub channel_statuses: Vec<(String, MemberStatus)>,
     /// What to tell people, once.
     pub events: Vec<Event>,
+    /// The same about declared topics and channels.
+    pub member_events: Vec<MemberEvent>,
     /// Longest wait before the next pass.
     pub wake_after: Duration,
     /// To be handed to the next plan.
@@ -212,6 +214,8 @@ pub struct NodeAction {
 pub enum NodeRequest {
     /// Keep publishers away (true) or let them come.
     Fence(bool),
+    /// End it cleanly, so that it is started anew with the same data; what it is started from stays.
+    Restart,
     /// `PUT /lifecycle`.
     Lifecycle(LifecycleRequest),
     /// `PUT /config/nsqlookupd_tcp_addresses`; an empty list seals the node.
@@ -282,6 +286,17 @@ pub struct Event {
     pub note: String,
 }
 
+/// An event about a declared topic or channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberEvent {
+    /// A channel, else a topic.
+    pub is_channel: bool,
+    /// Name of the object.
+    pub name: String,
+    /// What is told.
+    pub event: Event,
+}
+
 /// Reasons of events. Source: operator spec 3.5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventReason {
@@ -291,6 +306,8 @@ pub enum EventReason {
     ScalingUp,
     /// Nodes were added.
     ScaledUp,
+    /// A claim of an earlier life is attached again.
+    VolumeReused,
     /// A scale-down began.
     DrainStarted,
     /// A scale-down goes on.
@@ -319,10 +336,22 @@ pub enum EventReason {
     RolloutStuck,
     /// A hot option changed.
     ConfigApplied,
+    /// A node refused a hot option.
+    HotApplyFailed,
+    /// Claims are asked to grow.
+    VolumeResizing,
+    /// Claims have grown.
+    VolumeResized,
+    /// Claims cannot grow.
+    ResizeUnsupported,
+    /// A claim does not grow.
+    ResizeFailed,
     /// The spec breaks a rule.
     InvalidSpec,
     /// A node does not stay up.
     NsqdCrashLooping,
+    /// A node says that something is wrong with it.
+    NsqdUnhealthy,
     /// A node announces another address than it should.
     WrongBroadcastAddress,
     /// An object of that name belongs to somebody else.
@@ -331,6 +360,10 @@ pub enum EventReason {
     ApplyFailed,
     /// Somebody changed what belongs to the operator.
     DriftReverted,
+    /// A declared topic was deleted everywhere.
+    TopicDeleted,
+    /// A declared channel was deleted everywhere.
+    ChannelDeleted,
     /// A declared topic or channel was let go although a node may still have it.
     DeleteBlocked,
 }
@@ -341,7 +374,7 @@ impl EventReason {
     pub fn action(self) -> &'static str {
         match self {
             Self::Created | Self::NameConflict | Self::ApplyFailed | Self::DriftReverted => "Apply",
-            Self::ScalingUp | Self::ScaledUp => "Scale",
+            Self::ScalingUp | Self::ScaledUp | Self::VolumeReused => "Scale",
             Self::DrainStarted
             | Self::DrainProgress
             | Self::DrainCancelled
@@ -353,10 +386,13 @@ impl EventReason {
             | Self::DrainForced
             | Self::VolumeDeleted => "Drain",
             Self::RolloutStarted | Self::RolloutFinished | Self::RolloutStuck => "Rollout",
-            Self::ConfigApplied => "Configure",
+            Self::ConfigApplied | Self::HotApplyFailed => "Configure",
+            Self::VolumeResizing | Self::VolumeResized | Self::ResizeUnsupported | Self::ResizeFailed => {
+                "Resize"
+            }
             Self::InvalidSpec => "Validate",
-            Self::DeleteBlocked => "Delete",
-            Self::NsqdCrashLooping | Self::WrongBroadcastAddress => "Observe",
+            Self::TopicDeleted | Self::ChannelDeleted | Self::DeleteBlocked => "Delete",
+            Self::NsqdCrashLooping | Self::NsqdUnhealthy | Self::WrongBroadcastAddress => "Observe",
         }
     }
 }

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use super::action::EventReason;
 use super::draft::Draft;
-use super::observed::{Claim, Growth, since};
-use crate::api::{Quantity, Reason, StorageStatus};
+use super::observed::{Claim, Growth, Node, Observed, after, since};
+use crate::api::{ConditionType, Quantity, Reason, StorageStatus};
 
 /// A volume that grows may take this long at least before it counts as stuck.
 const LEAST: Duration = Duration::from_secs(1800);
@@ -24,11 +25,10 @@ pub(super) fn plan(draft: &Draft<'_>) -> Claims {
     let storage = &observed.cluster.spec.nsqd.storage;
     let bytes = |size: &Quantity| size.bytes().unwrap_or(0);
     let wanted = bytes(&storage.size);
+    let told = observed.told.unwrap_or(0);
     let bound = || {
-        observed
-            .claims
-            .iter()
-            .filter(|claim| claim.actual.bytes().is_some())
+        let in_use = observed.claims.iter().filter(move |claim| claim.ordinal < told);
+        in_use.filter(|claim| claim.actual.bytes().is_some())
     };
     let pending: Vec<&Claim> = bound().filter(|claim| bytes(&claim.actual) < wanted).collect();
     let smallest = bound().min_by_key(|claim| bytes(&claim.actual));
@@ -44,7 +44,12 @@ pub(super) fn plan(draft: &Draft<'_>) -> Claims {
     });
     let restart = growing.clone().find(|(_, growth)| growth.needs_restart);
     let text = |claim: &Claim, growth: &Growth| format!("{}: {}", claim.pod, growth.message);
+    let refused = observed
+        .stuck
+        .clone()
+        .filter(|(reason, _)| *reason == Reason::ResizeUnsupported);
     let behind = match (failed, restart, pending.first()) {
+        _ if refused.is_some() => refused,
         (Some((claim, growth)), _, _) => Some((
             Reason::ResizeFailed,
             format!(
@@ -75,6 +80,63 @@ pub(super) fn plan(draft: &Draft<'_>) -> Claims {
                 .collect(),
         },
         behind,
+    }
+}
+
+/// Whether the volume of a node has grown and its file system waits for the pod to be made anew, for longer than the spec lets
+/// it. A pod that was made since has mounted the volume with its new size.
+pub(super) fn needs_restart(observed: &Observed, node: &Node) -> bool {
+    let limit = &observed.cluster.spec.nsqd.storage.resize_restart_after;
+    if limit.is_zero() {
+        return false;
+    }
+    let mut claims = observed
+        .claims
+        .iter()
+        .filter(|claim| claim.ordinal == node.ordinal);
+    claims.any(|claim| {
+        let growth = claim.growth.as_ref().filter(|growth| growth.needs_restart);
+        let grown = growth.and_then(|growth| growth.since);
+        grown.is_some_and(|grown| {
+            observed.now >= after(grown, limit.get()) && node.made.is_some_and(|made| made < grown)
+        })
+    })
+}
+
+/// Tells what became different since the last status.
+pub(super) fn announce(draft: &mut Draft<'_>, claims: &Claims) {
+    let observed = draft.observed;
+    let before = observed.cluster.status.as_ref();
+    let before = before.and_then(|status| status.condition(ConditionType::StorageInSync));
+    let Some(before) = before.map(|condition| condition.reason) else {
+        return;
+    };
+    let size = observed.cluster.spec.nsqd.storage.size.as_str();
+    let now = claims.behind.as_ref().map(|(reason, _)| *reason);
+    match (&claims.behind, before) {
+        (Some((Reason::ResizeUnsupported, text)), _) if now != Some(before) => {
+            draft.warn(EventReason::ResizeUnsupported, text.clone());
+        }
+        (Some((Reason::ResizeFailed, text)), _) if now != Some(before) => {
+            draft.warn(EventReason::ResizeFailed, text.clone());
+        }
+        (Some(_), Reason::InSync) => {
+            let names = claims.status.pending.join(", ");
+            draft.tell(
+                EventReason::VolumeResizing,
+                format!("volumes of {names} grow to {size}"),
+            );
+        }
+        (
+            None,
+            Reason::Resizing
+            | Reason::FileSystemResizePending
+            | Reason::ResizeFailed
+            | Reason::ResizeUnsupported,
+        ) => {
+            draft.tell(EventReason::VolumeResized, format!("all volumes have {size}"));
+        }
+        _ => {}
     }
 }
 

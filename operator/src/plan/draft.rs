@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::action::{Event, Hold, NodeAction, NodeRequest, RegistryAction};
+use super::action::{Event, EventReason, Hold, MemberEvent, NodeAction, NodeRequest, RegistryAction};
 use super::observed::{Address, Memory, Node, Observed, since};
 
 /// The same event is not told again within this time.
@@ -17,6 +17,7 @@ pub(super) struct Draft<'a> {
     pub(super) memory: Memory,
     pub(super) actions: Vec<NodeAction>,
     pub(super) events: Vec<Event>,
+    pub(super) member_events: Vec<MemberEvent>,
     pub(super) registry_actions: Vec<RegistryAction>,
     pub(super) holds: Vec<Hold>,
     /// Nodes that must not be in any registry.
@@ -38,6 +39,7 @@ impl<'a> Draft<'a> {
             memory,
             actions: Vec::new(),
             events: Vec::new(),
+            member_events: Vec::new(),
             registry_actions: Vec::new(),
             holds: Vec::new(),
             sealing: Vec::new(),
@@ -57,6 +59,32 @@ impl<'a> Draft<'a> {
         let key = format!("{} {}", event.reason, event.note);
         if self.memory.told.insert(key, self.observed.now).is_none() {
             self.events.push(event);
+        }
+    }
+
+    /// Tells something that is worth a person's attention.
+    pub(super) fn warn(&mut self, reason: EventReason, note: String) {
+        self.event(Event {
+            warning: true,
+            reason,
+            note,
+        });
+    }
+
+    /// Tells something that went as it should.
+    pub(super) fn tell(&mut self, reason: EventReason, note: String) {
+        self.event(Event {
+            warning: false,
+            reason,
+            note,
+        });
+    }
+
+    /// Tells something about a declared topic or channel, unless it was told a short while ago.
+    pub(super) fn tell_of(&mut self, told: MemberEvent) {
+        let key = format!("{} {} {}", told.event.reason, told.name, told.event.note);
+        if self.memory.told.insert(key, self.observed.now).is_none() {
+            self.member_events.push(told);
         }
     }
 

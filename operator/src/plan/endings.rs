@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::action::{Event, EventReason, Hold, NodeRequest, RegistryAction, RegistryRequest};
+use super::action::{Event, EventReason, Hold, MemberEvent, NodeRequest, RegistryAction, RegistryRequest};
 use super::counts::Counts;
 use super::draft::Draft;
 use super::members::{Has, Member, Owners};
@@ -59,17 +59,34 @@ pub(super) fn plan(draft: &mut Draft<'_>, member: &Member<'_>, owners: &Owners<'
     if !silent.is_empty() && !give_up {
         return Some(waits_for(&silent));
     }
-    if !silent.is_empty() {
-        draft.event(Event {
-            warning: true,
-            reason: EventReason::DeleteBlocked,
-            note: format!(
-                "{} was not deleted on {}, which does not answer; the name may return with it",
-                member.title(),
-                silent.join(", ")
-            ),
-        });
-    }
+    let deleted = if member.channel.is_some() {
+        EventReason::ChannelDeleted
+    } else {
+        EventReason::TopicDeleted
+    };
+    let (warning, reason, note) = if silent.is_empty() {
+        (
+            false,
+            deleted,
+            format!("{} was deleted everywhere", member.title()),
+        )
+    } else {
+        let note = format!(
+            "{} was not deleted on {}, which does not answer; the name may return with it",
+            member.title(),
+            silent.join(", ")
+        );
+        (true, EventReason::DeleteBlocked, note)
+    };
+    draft.tell_of(MemberEvent {
+        is_channel: member.channel.is_some(),
+        name: member.name.to_owned(),
+        event: Event {
+            warning,
+            reason,
+            note,
+        },
+    });
     let request = member.channel.map_or_else(
         || RegistryRequest::DeleteTopic(member.topic.to_owned()),
         |channel| RegistryRequest::DeleteChannel(member.topic.to_owned(), channel.to_owned()),

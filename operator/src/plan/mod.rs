@@ -33,8 +33,8 @@ mod tests;
 use std::time::Duration;
 
 pub use action::{
-    AdminShape, Basis, CLEANUP, Drained, Empty, Event, EventReason, Hold, LookupdShape, NodeAction,
-    NodeRequest, Plan, Proof, RegistryAction, RegistryRequest, Removal, Replicas, Shape,
+    AdminShape, Basis, CLEANUP, Drained, Empty, Event, EventReason, Hold, LookupdShape, MemberEvent,
+    NodeAction, NodeRequest, Plan, Proof, RegistryAction, RegistryRequest, Removal, Replicas, Shape,
 };
 pub use counts::{Counts, in_memory};
 pub use drain::blocker_words;
@@ -129,6 +129,7 @@ pub fn plan(observed: &Observed) -> Plan {
         } else {
             draft.events
         },
+        member_events: if frozen { Vec::new() } else { draft.member_events },
         wake_after,
         memory: draft.memory,
     }
@@ -280,7 +281,13 @@ fn wake_after(draft: &Draft<'_>, parts: &Parts, shape: &Shape, status: &NsqClust
         waits.push(WORKING);
     }
     if parts.claims.behind.is_some() {
-        waits.push(REMOVING);
+        let restart = &observed.cluster.spec.nsqd.storage.resize_restart_after;
+        let limit = if restart.is_zero() {
+            REMOVING
+        } else {
+            restart.get()
+        };
+        waits.push(limit.clamp(WORKING, REMOVING));
     }
     if parts.registries.removing {
         let delay = observed.cluster.spec.lookupd.removal_delay.get();

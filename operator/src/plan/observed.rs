@@ -29,7 +29,7 @@ pub struct Observed {
     pub nodes: Vec<Node>,
     /// Every nsqlookupd that exists.
     pub lookupds: Vec<Lookupd>,
-    /// Claims of the nodes; none where data are plain folders.
+    /// Every claim of a node, also of one that does not exist yet or any more; none where data are plain folders.
     pub claims: Vec<Claim>,
     /// The consoles; none if there is none.
     pub admin: Option<Admin>,
@@ -86,6 +86,8 @@ pub struct Node {
     pub life: Life,
     /// It has, or may have, data on disk.
     pub ran: bool,
+    /// Since when its pod exists; none where nobody tells.
+    pub made: Option<Timestamp>,
     /// What it was started from.
     pub revision: Revision,
     /// It must be replaced although nothing in its revision differs: somebody else changed the template, or what differs
@@ -197,6 +199,10 @@ pub struct Lookupd {
 /// The claim of a node.
 #[derive(Clone, Debug)]
 pub struct Claim {
+    /// Its name.
+    pub name: String,
+    /// Ordinal of the node it belongs to.
+    pub ordinal: i32,
     /// Pod it belongs to.
     pub pod: String,
     /// Size it has; empty while it is not bound.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::action::{Event, EventReason};
+use super::action::{Event, EventReason, NodeRequest};
+use super::claims;
 use super::draft::{Draft, missing_in, short};
 use super::observed::{Life, Node, Observed, Revision, since};
 use crate::api::{Reason, RolloutReason, RolloutStatus, Time, UpdateType};
@@ -25,18 +26,26 @@ pub(super) struct Rollout {
 /// What a rollout waits for that no person can hurry.
 const OTHERS_ROLL: &str = "waiting for other clusters to finish theirs";
 
-/// Whether any of the nodes below `current` runs another revision than the wanted one.
+/// Whether any of the nodes below `current` has to be restarted.
 pub(super) fn is_due(observed: &Observed, current: i32) -> bool {
     stale(observed, current).next().is_some()
 }
 
-fn stale(observed: &Observed, current: i32) -> impl Iterator<Item = &Node> {
-    let wanted = &observed.wanted.nsqd;
-    let below = observed.nodes.iter().filter(move |node| node.ordinal < current);
-    below.filter(move |node| is_stale(node, wanted))
+/// Whether any of them runs another revision than the wanted one.
+pub(super) fn is_outdated(observed: &Observed, current: i32) -> bool {
+    stale(observed, current).any(|node| differs(node, &observed.wanted.nsqd))
 }
 
-fn is_stale(node: &Node, wanted: &Revision) -> bool {
+fn stale(observed: &Observed, current: i32) -> impl Iterator<Item = &Node> {
+    let below = observed.nodes.iter().filter(move |node| node.ordinal < current);
+    below.filter(|node| is_stale(observed, node))
+}
+
+fn is_stale(observed: &Observed, node: &Node) -> bool {
+    differs(node, &observed.wanted.nsqd) || claims::needs_restart(observed, node)
+}
+
+fn differs(node: &Node, wanted: &Revision) -> bool {
     node.outdated || node.revision != *wanted
 }
 
@@ -67,8 +76,11 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, free: bool) -> Rollout {
     let reasons = reasons(observed, before, current);
     let mut partition = begin(draft, before, current, &reasons);
     let gate = gate(draft, current, partition, candidate);
-    if gate.is_none() {
+    let replaced = gate.is_none() || partition <= candidate.ordinal;
+    if gate.is_none() && differs(candidate, &observed.wanted.nsqd) {
         partition = candidate.ordinal;
+    } else if gate.is_none() {
+        draft.ask(candidate.ordinal, NodeRequest::Restart);
     }
     let mut rollout = Rollout {
         partition,
@@ -88,7 +100,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, free: bool) -> Rollout {
         reasons,
         started_at: before.map_or_else(|| Time::from(observed.now), |before| before.started_at.clone()),
         partition,
-        pod: (partition <= candidate.ordinal).then(|| candidate.name.clone()),
+        pod: replaced.then(|| candidate.name.clone()),
         blocked_reason: Some(waits_for),
     });
     rollout
@@ -158,7 +170,7 @@ fn gate(draft: &Draft<'_>, current: i32, partition: i32, candidate: &Node) -> Op
         .filter(|node| node.ordinal < current && node.ordinal != candidate.ordinal);
     for node in others {
         let name = short(node.ordinal);
-        if !is_stale(node, &observed.wanted.nsqd) {
+        if !is_stale(observed, node) {
             if let Some(unmet) = unmet(observed, node, min_ready) {
                 return Some(unmet);
             }
@@ -221,6 +233,9 @@ fn reasons(observed: &Observed, before: Option<&RolloutStatus>, current: i32) ->
         if stale(observed, current).any(|node| part(&node.revision) != part(wanted)) {
             found.push(reason);
         }
+    }
+    if stale(observed, current).any(|node| claims::needs_restart(observed, node)) {
+        found.push(RolloutReason::ResizeNeedsRestart);
     }
     if found.is_empty() {
         return before.map_or_else(

@@ -8,12 +8,14 @@ use k8s_openapi::jiff::Timestamp;
 use super::action::{Event, EventReason, Shape};
 use super::draft::Draft;
 use super::observed::{Life, Node, Observed};
-use super::{Parts, registries};
+use super::{Parts, claims, registries};
 use crate::api::{
     AdminStatus, Condition, ConditionStatus, ConditionType, LookupdStatus, Mode, NsqClusterStatus,
     NsqdStatus, Phase, Reason, Time, Violation,
 };
 
+/// How a node begins to say that something is wrong with it.
+const UNHEALTHY: &str = "NOK";
 /// Characters of the message.
 const MAX_MESSAGE: usize = 512;
 
@@ -112,6 +114,16 @@ pub(super) fn invalid_event(observed: &Observed) -> Vec<Event> {
 fn announce(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
     let observed = draft.observed;
     let (from, to) = (parts.current, shape.replicas.count());
+    claims::announce(draft, &parts.claims);
+    refusals(draft);
+    let reused = observed
+        .claims
+        .iter()
+        .filter(|claim| (from..to).contains(&claim.ordinal));
+    for claim in reused {
+        let note = format!("{} is attached again, with what is on it", claim.name);
+        draft.tell(EventReason::VolumeReused, note);
+    }
     let mut tell = |warning, reason, note: String| {
         draft.event(Event {
             warning,
@@ -147,10 +159,26 @@ fn announce(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
                 format!("{}: {why}", node.name),
             );
         }
+        if let Life::NotReady(why) = &node.life
+            && why.starts_with(UNHEALTHY)
+        {
+            tell(true, EventReason::NsqdUnhealthy, format!("{}: {why}", node.name));
+        }
         if let Some((expected, seen)) = conditions::wrong_address(node) {
             let note = format!("{} announces {seen} instead of {expected}", node.name);
             tell(true, EventReason::WrongBroadcastAddress, note);
         }
+    }
+}
+
+/// Nodes that did not take a hot option, when that is new.
+fn refusals(draft: &mut Draft<'_>) {
+    let observed = draft.observed;
+    let before = observed.cluster.status.as_ref();
+    let before = before.and_then(|status| status.condition(ConditionType::ConfigInSync));
+    let known = before.is_some_and(|condition| condition.reason == Reason::HotApplyFailed);
+    if !observed.refused.is_empty() && !known {
+        draft.warn(EventReason::HotApplyFailed, observed.refused.join("; "));
     }
 }
 

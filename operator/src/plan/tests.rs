@@ -91,6 +91,7 @@ fn node(ordinal: i32) -> Node {
         name: format!("c-nsqd-{ordinal}"),
         life: Life::Ready(at(-100)),
         ran: true,
+        made: Some(at(-100)),
         revision: Revision::default(),
         outdated: false,
         fenced: false,

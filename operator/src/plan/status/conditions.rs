@@ -323,7 +323,7 @@ fn config(draft: &Draft<'_>, parts: &Parts) -> Verdict {
     if !parts.rollout.pending.is_empty() {
         return no(Reason::RestartPending, parts.rollout.pending.join(", "));
     }
-    if rollout::is_due(observed, parts.current) {
+    if rollout::is_outdated(observed, parts.current) {
         return no(Reason::RestartPending, "nodes are restarted one at a time");
     }
     yes(Reason::InSync)

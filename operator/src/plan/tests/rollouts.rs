@@ -1,7 +1,7 @@
 //! Rolling restart, registries, hot options, members: operator spec 5.6 to 5.9, 5.12, 7.3.
 
 use super::*;
-use crate::api::{NsqTopic, Reason, RolloutReason};
+use crate::api::{ConditionType, NsqTopic, Reason, RolloutReason};
 use crate::plan::tests::model::tick;
 use serde_json::json;
 
@@ -292,4 +292,75 @@ fn at_most_fifty_requests_go_to_a_node_in_a_pass() {
         .collect();
     let plan = pass(&mut observed);
     assert_eq!((plan.node_actions.len(), plan.wake_after.as_secs()), (50, 1));
+}
+
+/// A claim whose volume has grown at `grown` and whose file system waits for the pod.
+fn offline(ordinal: i32, grown: i64) -> Claim {
+    Claim {
+        name: format!("data-c-nsqd-{ordinal}"),
+        ordinal,
+        pod: format!("c-nsqd-{ordinal}"),
+        actual: crate::api::Quantity("10Gi".to_owned()),
+        growth: Some(Growth {
+            needs_restart: true,
+            since: Some(at(grown)),
+            message: "waiting for a restart".to_owned(),
+        }),
+    }
+}
+
+#[test]
+fn a_volume_that_waits_for_its_pod_restarts_each_pod_once_behind_the_gate() {
+    let spec = json!({"nsqd": {
+        "replicas": 2,
+        "storage": {"size": "20Gi", "resizeRestartAfter": "1m"},
+        "update": {"minReadySeconds": 0},
+    }});
+    let mut observed = world(spec, 2);
+    observed.claims = vec![offline(0, 0), offline(1, 0)];
+    observed.now = at(59);
+    assert!(pass(&mut observed).status.rollout.is_none(), "not yet");
+    observed.now = at(60);
+    let plan = pass(&mut observed);
+    assert_eq!(requests(&plan, 1), [&NodeRequest::Restart]);
+    assert_eq!(requests(&plan, 0), Vec::<&NodeRequest>::new());
+    assert_eq!(
+        partition(&plan),
+        2,
+        "the template stays, and so does the partition"
+    );
+    let rollout = plan.status.rollout.as_ref().unwrap();
+    assert_eq!(rollout.reasons, [RolloutReason::ResizeNeedsRestart]);
+    assert_eq!(rollout.pod.as_deref(), Some("c-nsqd-1"));
+    assert_eq!(
+        reasons(&plan),
+        [EventReason::RolloutStarted],
+        "nothing was known about claims before"
+    );
+    let in_sync = plan.status.condition(ConditionType::ConfigInSync).unwrap();
+    assert_eq!(in_sync.reason, Reason::InSync, "no option waits for a restart");
+
+    // The new pod has mounted the volume, its condition is still there. The next one waits until the first is ready.
+    observed.nodes[1].life = Life::NotReady("not ready".to_owned());
+    observed.nodes[1].made = Some(at(61));
+    observed.now = at(62);
+    assert!(pass(&mut observed).node_actions.is_empty());
+    observed.nodes[1].life = Life::Ready(at(63));
+    observed.now = at(63);
+    let plan = pass(&mut observed);
+    assert_eq!(requests(&plan, 0), [&NodeRequest::Restart]);
+    observed.nodes[0].made = Some(at(64));
+    let plan = pass(&mut observed);
+    assert!(plan.node_actions.is_empty() && plan.status.rollout.is_none());
+    assert_eq!(reasons(&plan), [EventReason::RolloutFinished]);
+}
+
+#[test]
+fn with_zero_no_pod_is_restarted_for_its_volume() {
+    let spec = json!({"nsqd": {"replicas": 2, "storage": {"size": "20Gi", "resizeRestartAfter": "0s"}}});
+    let mut observed = world(spec, 2);
+    observed.claims = vec![offline(0, 0), offline(1, 0)];
+    observed.now = at(100_000);
+    let plan = pass(&mut observed);
+    assert!(plan.node_actions.is_empty() && plan.status.rollout.is_none());
 }

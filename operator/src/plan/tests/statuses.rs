@@ -219,6 +219,8 @@ fn a_claim_that_grows_is_waited_for_and_told_when_it_needs_a_person() {
     use crate::api::Quantity;
     let mut observed = world(json!({"nsqd": {"storage": {"size": "20Gi"}}}), 3);
     let claim = |pod: &str, actual: &str, growth: Option<Growth>| Claim {
+        name: format!("data-{pod}"),
+        ordinal: pod.rsplit_once('-').unwrap().1.parse().unwrap(),
         pod: pod.to_owned(),
         actual: Quantity(actual.to_owned()),
         growth,
@@ -267,4 +269,77 @@ fn a_claim_that_grows_is_waited_for_and_told_when_it_needs_a_person() {
         );
         assert_eq!(plan.wake_after, std::time::Duration::from_secs(30));
     }
+}
+
+#[test]
+fn growing_volumes_are_told_when_they_begin_and_when_they_end() {
+    use crate::api::Quantity;
+    let mut observed = world(json!({"nsqd": {"replicas": 1, "storage": {"size": "10Gi"}}}), 1);
+    observed.claims = vec![Claim {
+        name: "data-c-nsqd-0".to_owned(),
+        ordinal: 0,
+        pod: "c-nsqd-0".to_owned(),
+        actual: Quantity("10Gi".to_owned()),
+        growth: None,
+    }];
+    pass(&mut observed);
+    observed.cluster.spec.nsqd.storage.size = Quantity("20Gi".to_owned());
+    assert_eq!(reasons(&pass(&mut observed)), [EventReason::VolumeResizing]);
+    assert!(pass(&mut observed).events.is_empty(), "told once");
+    let text = "PersistentVolumeClaim data-c-nsqd-0: not allowed";
+    observed.stuck = Some((Reason::ResizeUnsupported, text.to_owned()));
+    let plan = pass(&mut observed);
+    assert_eq!(reasons(&plan), [EventReason::ResizeUnsupported]);
+    for kind in [ConditionType::StorageInSync, ConditionType::Stalled] {
+        let condition = plan.status.condition(kind).unwrap();
+        assert_eq!(
+            (condition.reason, condition.message.as_str()),
+            (Reason::ResizeUnsupported, text)
+        );
+    }
+    observed.stuck = None;
+    observed.claims[0].actual = Quantity("20Gi".to_owned());
+    assert_eq!(reasons(&pass(&mut observed)), [EventReason::VolumeResized]);
+}
+
+#[test]
+fn refusals_and_unhealthy_nodes_are_told_once() {
+    let mut observed = world(json!({}), 3);
+    pass(&mut observed);
+    observed.refused = vec!["nsqd-1: HTTP 500".to_owned()];
+    observed.nodes[2].life = Life::NotReady("NOK - no space left on device".to_owned());
+    let plan = pass(&mut observed);
+    assert_eq!(
+        reasons(&plan),
+        [EventReason::HotApplyFailed, EventReason::NsqdUnhealthy]
+    );
+    let config = plan.status.condition(ConditionType::ConfigInSync).unwrap();
+    assert_eq!(
+        (config.reason, config.message.as_str()),
+        (Reason::HotApplyFailed, "nsqd-1: HTTP 500")
+    );
+    assert_eq!(plan.wake_after, std::time::Duration::from_secs(5));
+    assert!(pass(&mut observed).events.is_empty(), "told once");
+}
+
+#[test]
+fn a_claim_of_an_earlier_life_is_told() {
+    use crate::api::Quantity;
+    let mut observed = world(json!({"nsqd": {"replicas": 2}}), 1);
+    observed.claims = vec![Claim {
+        name: "data-c-nsqd-1".to_owned(),
+        ordinal: 1,
+        pod: "c-nsqd-1".to_owned(),
+        actual: Quantity("10Gi".to_owned()),
+        growth: None,
+    }];
+    let plan = pass(&mut observed);
+    assert_eq!(
+        reasons(&plan),
+        [EventReason::VolumeReused, EventReason::ScalingUp]
+    );
+    assert_eq!(
+        plan.events[0].note,
+        "data-c-nsqd-1 is attached again, with what is on it"
+    );
 }
