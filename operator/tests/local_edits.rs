@@ -32,9 +32,10 @@ fn states(status: &Value) -> Vec<String> {
 }
 
 /// What scaling needs no evacuation for: 1 -> 3 -> 1 with messages on the nodes that go. They stay until consumers have all of them,
-/// publishers are kept away meanwhile, and the states follow each other.
+/// publishers are kept away meanwhile, and the states follow each other. op_201 is the same with Go's daemons: the reference layer
+/// runs this file with them.
 #[test]
-fn scale_up_and_drain_with_consumers() {
+fn op_201_scale_up_and_drain_with_consumers() {
     let mut local = Local::running(&manifest(1, 1, ""));
     local.edit(&manifest(3, 1, ""));
     local.await_status("3/3", |status| {

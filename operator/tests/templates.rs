@@ -4,6 +4,8 @@
 
 mod clusters;
 
+use std::collections::BTreeMap;
+
 use clusters::{build, golden, resolved, stateful_set, template_hashes};
 use nsq_operator::build::{Desired, NodeCount, ObjectKind, objects};
 use proptest::prelude::*;
@@ -151,4 +153,44 @@ fn op_036_common_labels_change_objects_and_no_template() {
             after.name
         );
     }
+}
+
+/// op_117: an upgrade of the operator restarts nobody. `golden/released-templates.json` has the hashes of the last release; a
+/// release that must change one says so in its notes (`OperatorTemplateChanged`) and writes the file anew (`UPDATE_GOLDEN=1`).
+#[test]
+fn op_117_templates_are_those_of_the_last_release() {
+    let released: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_str(include_str!("golden/released-templates.json")).unwrap();
+    assert!(released.len() > 7);
+    let now: BTreeMap<String, BTreeMap<String, String>> = golden()
+        .into_iter()
+        .map(|(name, cluster)| (name, template_hashes(&objects(&cluster))))
+        .collect();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/golden/released-templates.json"
+        );
+        std::fs::write(path, serde_json::to_string_pretty(&now).unwrap() + "\n").unwrap();
+        return;
+    }
+    for (name, hashes) in &released {
+        assert_eq!(now.get(name), Some(hashes), "{name}");
+    }
+}
+
+/// op_135 (with `nothing_is_claimed_and_that_is_in_sync` for the status)
+#[test]
+fn op_135_an_ephemeral_cluster_has_a_bounded_folder_and_no_claims() {
+    let objects = build(&json!({"nsqd": {"storage": {"type": "Ephemeral", "size": "3Gi"}}}));
+    assert!(
+        objects
+            .iter()
+            .all(|object| object.kind != ObjectKind::PersistentVolumeClaim)
+    );
+    let set = stateful_set(&objects);
+    assert!(set["spec"]["volumeClaimTemplates"].is_null(), "{set}");
+    let volumes = set["spec"]["template"]["spec"]["volumes"].as_array().unwrap();
+    let data: Vec<_> = volumes.iter().filter(|volume| volume["name"] == "data").collect();
+    assert_eq!(data, [&json!({"name": "data", "emptyDir": {"sizeLimit": "3Gi"}})]);
 }

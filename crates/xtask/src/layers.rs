@@ -230,7 +230,10 @@ fn reference() -> Outcome {
         let daemon = tools::folder().join(Tool::REFERENCE).join(package);
         tests(command.env(variable, daemon))?;
     }
-    Ok(())
+    // The local cluster of the operator with Go's daemons.
+    let mut local = cargo();
+    local.args(["test", "--workspace", "--locked", "--test", "local_edits"]);
+    process::run(local.env("NSQ_BIN_DIR", tools::folder().join(Tool::REFERENCE)))
 }
 
 /// What cargo makes of a folder `tests`: a program of each file and of each folder.

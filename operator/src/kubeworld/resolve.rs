@@ -112,3 +112,64 @@ pub(super) fn take_shape(
         admins: shape.admin.as_ref().map_or(0, |admin| admin.replicas),
     };
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::super::child::TemplateParts;
+    use super::*;
+
+    fn image(spec: &serde_json::Value, status: Option<&str>, live: Option<&str>) -> String {
+        let mut cluster: NsqCluster = serde_json::from_value(json!({
+            "apiVersion": "nsq.rs/v1alpha1", "kind": "NsqCluster",
+            "metadata": {"name": "c", "namespace": "ns"}, "spec": spec,
+        }))
+        .unwrap();
+        cluster.status = status.map(|image| crate::api::NsqClusterStatus {
+            image: Some(image.to_owned()),
+            ..Default::default()
+        });
+        let mut entry = Entry::default();
+        if let Some(image) = live {
+            let child = Child {
+                uid: "u".to_owned(),
+                resource_version: "1".to_owned(),
+                owner: None,
+                spec_hash: String::new(),
+                foreign: false,
+                deleting: false,
+                detail: Detail::Nodes(NodesDetail {
+                    template: TemplateParts {
+                        image: image.to_owned(),
+                        ..TemplateParts::default()
+                    },
+                    ..NodesDetail::default()
+                }),
+            };
+            let name = (Kept::Object(ObjectKind::StatefulSet), "c-nsqd".to_owned());
+            entry.children.insert(name, Arc::new(child));
+        }
+        let around = Surroundings {
+            default_image: "nsq:new".to_owned(),
+            operator_namespace: None,
+        };
+        resolve(&cluster, &entry, Apis::default(), &around).image
+    }
+
+    #[test]
+    fn op_058_a_cluster_keeps_its_image_when_the_operator_has_a_newer_default() {
+        let none = json!({});
+        assert_eq!(image(&none, Some("nsq:old"), None), "nsq:old");
+        assert_eq!(image(&none, Some("nsq:old"), Some("nsq:live")), "nsq:old");
+        assert_eq!(image(&none, None, Some("nsq:live")), "nsq:live");
+        assert_eq!(image(&none, None, None), "nsq:new");
+        assert_eq!(
+            image(&json!({"image": "nsq:mine"}), Some("nsq:old"), Some("nsq:live")),
+            "nsq:mine"
+        );
+    }
+}

@@ -8,6 +8,9 @@ use super::observed::{Address, Memory, Node, Observed, since};
 /// The same event is not told again within this time.
 const EVENT_INTERVAL: Duration = Duration::from_secs(300);
 
+/// Bytes of a note: the API takes no more.
+const MAX_NOTE: usize = 1024;
+
 /// What the parts of a plan add to.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
@@ -55,7 +58,8 @@ impl<'a> Draft<'a> {
     }
 
     /// Tells something, unless it was told a short while ago.
-    pub(super) fn event(&mut self, event: Event) {
+    pub(super) fn event(&mut self, mut event: Event) {
+        truncate(&mut event.note, MAX_NOTE);
         let key = format!("{} {}", event.reason, event.note);
         if self.memory.told.insert(key, self.observed.now).is_none() {
             self.events.push(event);
@@ -95,6 +99,17 @@ impl<'a> Draft<'a> {
             .nodes
             .iter()
             .filter(move |node| node.ordinal < target)
+    }
+}
+
+/// Cuts a text after at most `max` bytes, between characters.
+pub(super) fn truncate(text: &mut String, max: usize) {
+    if text.len() > max {
+        let mut end = max;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
     }
 }
 

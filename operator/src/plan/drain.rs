@@ -87,6 +87,10 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, target: i32) -> Drain {
         .map(|ordinal| pass.step(draft, ordinal))
         .collect();
     steps.extend(pass.leaving(current));
+    let listed = steps.len().min(MAX_NODES);
+    for step in &mut steps {
+        step.status.blockers.truncate(step::blockers_of_each(listed));
+    }
     let status = DrainStatus {
         from,
         to: target,

@@ -6,7 +6,7 @@ mod message;
 use k8s_openapi::jiff::Timestamp;
 
 use super::action::{Event, EventReason, Shape};
-use super::draft::Draft;
+use super::draft::{Draft, truncate};
 use super::observed::{Life, Node, Observed};
 use super::{Parts, claims, registries};
 use crate::api::{
@@ -313,16 +313,6 @@ pub(super) fn condition(
         observed_generation: generation,
         last_transition_time: same
             .map_or_else(|| Time::from(now), |known| known.last_transition_time.clone()),
-    }
-}
-
-fn truncate(text: &mut String, max: usize) {
-    if text.len() > max {
-        let mut end = max;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
     }
 }
 

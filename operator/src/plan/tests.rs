@@ -6,6 +6,7 @@ mod model;
 mod properties;
 mod rollouts;
 mod statuses;
+mod worlds;
 
 use super::*;
 use crate::api::NsqCluster;
@@ -59,16 +60,15 @@ fn world(spec: serde_json::Value, nodes: i32) -> Observed {
     observed
 }
 
-/// Lets both registries know all nodes that are listed with them.
+/// Lets each registry know the nodes that are told of it.
 fn register(observed: &mut Observed) {
-    let known: Vec<Address> = observed
-        .nodes
-        .iter()
-        .filter(|node| node.facts.as_ref().is_ok_and(|facts| !facts.lookupds.is_empty()))
-        .map(|node| node.broadcast.clone())
-        .collect();
     for lookupd in &mut observed.lookupds {
-        lookupd.registered = Ok(known.clone());
+        let listed = |node: &&Node| {
+            let facts = node.facts.as_ref();
+            facts.is_ok_and(|facts| facts.lookupds.contains(&lookupd.tcp_address))
+        };
+        let known = observed.nodes.iter().filter(listed);
+        lookupd.registered = Ok(known.map(|node| node.broadcast.clone()).collect());
     }
 }
 

@@ -12,6 +12,13 @@ use crate::plan::observed::{Facts, Life, Node, since};
 
 /// Blockers listed per node.
 const MAX_BLOCKERS: usize = 5;
+/// Blockers listed of all nodes together: with names of any length the status stays below 64 KiB.
+const ALL_BLOCKERS: usize = 160;
+
+/// How many blockers of each node are listed when so many nodes are.
+pub(super) fn blockers_of_each(nodes: usize) -> usize {
+    (ALL_BLOCKERS / nodes.max(1)).clamp(1, MAX_BLOCKERS)
+}
 
 /// What one pass decided about one doomed node.
 #[derive(Debug)]

@@ -15,6 +15,9 @@ use crate::plan::{Parts, rollout};
 /// Registries may be incomplete this long before a condition says so: an nsqlookupd that comes back is filled in this time.
 const REGISTRY_GRACE: Duration = Duration::from_secs(30);
 
+/// What is said while registries are replaced.
+pub(super) const ROLLING_REGISTRIES: &str = "restarting nsqlookupd one at a time";
+
 /// Numbers that several conditions and messages need.
 #[derive(Debug, Default)]
 pub(in crate::plan) struct Gathered {
@@ -220,7 +223,12 @@ fn ready(draft: &Draft<'_>, parts: &Parts, facts: &Gathered, stalled: Option<&(R
         return no(Reason::Draining, format!("draining {from} -> {to}"));
     }
     if parts.rollout.status.is_some() || parts.registries.rolling {
-        return no(Reason::RolloutInProgress, parts.rollout.line.as_str());
+        let line = if parts.registries.rolling {
+            ROLLING_REGISTRIES
+        } else {
+            &parts.rollout.line
+        };
+        return no(Reason::RolloutInProgress, line);
     }
     if facts.all_ready {
         return yes(Reason::Ready);
@@ -237,7 +245,10 @@ fn ready(draft: &Draft<'_>, parts: &Parts, facts: &Gathered, stalled: Option<&(R
     if facts.lookupds_ready < observed.cluster.spec.lookupd.replicas {
         return no(
             Reason::LookupdNotReady,
-            format!("{} nsqlookupd are ready", facts.lookupds_ready),
+            format!(
+                "{} of {} nsqlookupd are ready",
+                facts.lookupds_ready, observed.cluster.spec.lookupd.replicas
+            ),
         );
     }
     no(Reason::RegistryIncomplete, facts.incomplete.join("; "))

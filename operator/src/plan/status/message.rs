@@ -1,6 +1,6 @@
 //! The one line that says what is waited for. Source: operator spec 3.1 and 12.1.
 
-use super::conditions::Gathered;
+use super::conditions::{Gathered, ROLLING_REGISTRIES};
 use crate::api::{Condition, ConditionStatus, ConditionType, Phase};
 use crate::plan::Parts;
 use crate::plan::draft::{Draft, short};
@@ -53,7 +53,7 @@ pub(super) fn line(
 
 fn registries(draft: &Draft<'_>, parts: &Parts) -> String {
     if parts.registries.rolling {
-        return "restarting nsqlookupd one at a time".to_owned();
+        return ROLLING_REGISTRIES.to_owned();
     }
     let unready = draft
         .observed

@@ -27,7 +27,48 @@ pub(super) fn apply(observed: &mut Observed, plan: &Plan) {
     for action in &plan.node_actions {
         ask(observed, action);
     }
+    registries(observed, shape);
     register(observed);
+}
+
+/// Registries and consoles as the shape wants them.
+fn registries(observed: &mut Observed, shape: &Shape) {
+    let wanted = observed.wanted.lookupd.clone();
+    observed
+        .lookupds
+        .retain(|known| shape.lookupds.iter().any(|lookupd| lookupd.index == known.index));
+    for lookupd in &shape.lookupds {
+        let known = observed
+            .lookupds
+            .iter_mut()
+            .find(|known| known.index == lookupd.index);
+        match known {
+            Some(known) => {
+                if lookupd.update {
+                    known.revision = wanted.clone();
+                }
+                let since = known.removing_since.unwrap_or(observed.now);
+                known.removing_since = lookupd.removing.then_some(since);
+            }
+            None => {
+                let mut new = super::lookupd(lookupd.index);
+                new.revision = wanted.clone();
+                observed.lookupds.push(new);
+            }
+        }
+    }
+    observed.lookupds.sort_by_key(|lookupd| lookupd.index);
+    let before = observed.admin.take();
+    observed.admin = shape.admin.as_ref().map(|admin| Admin {
+        life: Life::Ready(observed.now),
+        ready: admin.replicas,
+        revision: match before {
+            Some(before) if !admin.update => before.revision,
+            _ => observed.wanted.admin.clone(),
+        },
+        lookupds: admin.lookupds.clone(),
+        url: String::new(),
+    });
 }
 
 /// Takes away the nodes that may go; the last reading before is the world's own.
