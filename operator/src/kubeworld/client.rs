@@ -3,10 +3,14 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
 use kube::client::{Body, ClientBuilder};
+use kube::core::Status;
+use kube::core::response::StatusDetails;
 use kube::{Client, Config};
-use tower::Service;
 use tower::layer::layer_fn;
+use tower::{BoxError, Service};
 
 use super::metrics::Metrics;
 
@@ -15,9 +19,11 @@ use super::metrics::Metrics;
 /// # Errors
 /// Neither is there, or it cannot be used.
 pub(super) async fn connect(metrics: &Metrics) -> Result<(Client, Config), String> {
-    let config = Config::infer().await.map_err(|error| {
+    let mut config = Config::infer().await.map_err(|error| {
         format!("no way to the API server: {error}; run inside of a cluster or set KUBECONFIG")
     })?;
+    // What failed is tried again by the next pass, by its own rules; tries hidden in here would hold the pass up.
+    config.default_retry = false;
     let builder = ClientBuilder::try_from(config.clone()).map_err(|error| format!("API server: {error}"))?;
     let metrics = metrics.clone();
     let counted = layer_fn(move |inner| Counted {
@@ -27,7 +33,7 @@ pub(super) async fn connect(metrics: &Metrics) -> Result<(Client, Config), Strin
     Ok((builder.with_layer(&counted).build(), config))
 }
 
-/// Counts what goes through.
+/// Counts what goes through, and reads how long a server that has too much to do wants to be left alone.
 #[derive(Clone)]
 struct Counted<S> {
     inner: S,
@@ -38,13 +44,14 @@ impl<S, R> Service<http::Request<Body>> for Counted<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<R>>,
     S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
 {
     type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
@@ -57,15 +64,35 @@ where
         let metrics = self.metrics.clone();
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let answer = answer.await;
+            let answer = answer.await.map_err(Into::into);
             let code = answer.as_ref().map_or_else(
                 |_| "none".to_owned(),
                 |answer| answer.status().as_u16().to_string(),
             );
             metrics.requested(verb, &resource, &code);
-            answer
+            match answer {
+                Ok(answer) if answer.status() == StatusCode::TOO_MANY_REQUESTS => {
+                    Err(BoxError::from(throttled(answer.headers())))
+                }
+                answer => answer,
+            }
         })
     }
+}
+
+/// Too many requests as an error with its time. The server's filter puts it into a header alone, and a body that is no status.
+fn throttled(headers: &HeaderMap) -> kube::Error {
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let details = StatusDetails {
+        name: String::new(),
+        group: String::new(),
+        kind: String::new(),
+        uid: String::new(),
+        causes: Vec::new(),
+        retry_after_seconds: seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(0),
+    };
+    let status = Status::failure("too many requests", "TooManyRequests");
+    kube::Error::Api(status.with_code(429).with_details(details).boxed())
 }
 
 /// Verb and resource of a request, in the words of RBAC.
@@ -101,7 +128,17 @@ fn sort(method: &str, path: &str, query: &str) -> (&'static str, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::sort;
+    use super::*;
+    use crate::kubeworld::problem::Problem;
+
+    #[test]
+    fn the_time_of_too_many_requests_stands_in_a_header() {
+        let of = |headers: HeaderMap| Problem::from(throttled(&headers));
+        let seconds = std::time::Duration::from_secs;
+        let header = HeaderMap::from_iter([(RETRY_AFTER, http::HeaderValue::from_static("7"))]);
+        assert_eq!(of(header), Problem::Throttled(Some(seconds(7))));
+        assert_eq!(of(HeaderMap::new()), Problem::Throttled(None));
+    }
 
     #[test]
     fn requests_are_sorted_in_the_words_of_rbac() {

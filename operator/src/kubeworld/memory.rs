@@ -33,6 +33,8 @@ pub(super) struct Remembered {
     pub troubles: BTreeMap<ChildName, Trouble>,
     /// The status as it was last written, until the store shows it.
     status: Option<(String, NsqClusterStatus)>,
+    /// Failures in a row of writing the status, and when it is tried again.
+    pub status_trouble: Option<(u32, Moment)>,
     /// When drain numbers were last written.
     pub status_at: Option<Moment>,
     /// Generation for which objects of kinds without a watch were looked after.
@@ -79,6 +81,7 @@ impl Remembered {
     pub(super) fn wrote_status(&mut self, version: String, status: NsqClusterStatus, now: Moment) {
         self.status = Some((version, status));
         self.status_at = Some(now);
+        self.status_trouble = None;
     }
 
     /// The last status: the written one until the store has caught up.

@@ -19,8 +19,8 @@ pub(super) enum Problem {
     Conflict,
     /// The object does not exist.
     Missing,
-    /// Too many requests; ask again after that time.
-    Throttled(Duration),
+    /// Too many requests; ask again after that time, where the server named one.
+    Throttled(Option<Duration>),
     /// Quota, policy or permission, in the server's words.
     Forbidden(String),
     /// A field cannot be changed, in the server's words.
@@ -41,9 +41,13 @@ impl Problem {
     pub(super) fn wait(&self, attempts: u32, random: f64) -> Duration {
         match self {
             Self::Conflict | Self::Missing => CONFLICT,
-            Self::Throttled(wait) => *wait,
+            Self::Throttled(Some(wait)) => *wait,
             Self::Terminating | Self::NotLeader => BACKOFF.1,
-            Self::Forbidden(_) | Self::Immutable(_) | Self::Invalid(_) | Self::Other(_) => {
+            Self::Throttled(None)
+            | Self::Forbidden(_)
+            | Self::Immutable(_)
+            | Self::Invalid(_)
+            | Self::Other(_) => {
                 let doubled = BACKOFF
                     .0
                     .saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1).min(10)));
@@ -67,7 +71,8 @@ impl fmt::Display for Problem {
         match self {
             Self::Conflict => f.write_str("written by somebody else meanwhile"),
             Self::Missing => f.write_str("not there any more"),
-            Self::Throttled(wait) => write!(f, "too many requests, again in {}s", wait.as_secs()),
+            Self::Throttled(Some(wait)) => write!(f, "too many requests, again in {}s", wait.as_secs()),
+            Self::Throttled(None) => f.write_str("too many requests"),
             Self::Terminating => f.write_str("the namespace is being deleted"),
             Self::NotLeader => f.write_str("not the leader"),
             Self::Forbidden(text) | Self::Immutable(text) | Self::Invalid(text) | Self::Other(text) => {
@@ -110,7 +115,8 @@ impl From<&Status> for Problem {
             400 | 422 => Self::Invalid(text),
             429 => {
                 let seconds = details.map_or(0, |details| details.retry_after_seconds);
-                Self::Throttled(Duration::from_secs(u64::from(seconds.max(1))))
+                let wait = Duration::from_secs(u64::from(seconds)).min(BACKOFF.1);
+                Self::Throttled((!wait.is_zero()).then_some(wait))
             }
             _ => Self::Other(text),
         }
@@ -144,7 +150,7 @@ mod tests {
         assert_eq!(problem(json!({"code": 409, "message": "x"})), Problem::Conflict);
         assert_eq!(
             problem(json!({"code": 429, "message": "x", "details": {"retryAfterSeconds": 7}})),
-            Problem::Throttled(Duration::from_secs(7))
+            Problem::Throttled(Some(Duration::from_secs(7)))
         );
         let text = "spec.selector: Invalid value: field is immutable".to_owned();
         assert_eq!(
@@ -167,8 +173,11 @@ mod tests {
         assert_eq!(other.wait(9, 0.0).as_secs(), 1);
         assert_eq!(Problem::Conflict.wait(9, 1.0).as_secs(), 1);
         assert_eq!(
-            Problem::Throttled(Duration::from_secs(7)).wait(9, 0.0).as_secs(),
+            Problem::Throttled(Some(Duration::from_secs(7)))
+                .wait(9, 0.0)
+                .as_secs(),
             7
         );
+        assert_eq!(Problem::Throttled(None).wait(3, 1.0).as_secs(), 4);
     }
 }

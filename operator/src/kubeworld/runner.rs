@@ -160,6 +160,12 @@ async fn one<D: Daemons>(
         };
     };
     if !remembered.is_settled(&entry.children, began) {
+        tracing::debug!(
+            namespace = key.namespace,
+            name = key.name,
+            "own writes are not seen yet; again in {}s",
+            UNSEEN.as_secs()
+        );
         let next = Next::After(UNSEEN);
         return Done {
             key,

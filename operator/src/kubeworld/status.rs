@@ -77,6 +77,12 @@ fn about(kind: &str, name: &str, uid: &str) -> ObjectReference {
 async fn cluster<D: Daemons>(world: &mut KubeWorld<'_, D>, plan: &Plan) {
     let now = world.shared.clock.monotonic();
     let before = world.remembered.status(&world.entry);
+    if let Some((_, at)) = world.remembered.status_trouble
+        && at > now
+    {
+        world.retry_in(at.saturating_sub(now));
+        return;
+    }
     let quiet = world
         .remembered
         .status_at
@@ -92,12 +98,18 @@ async fn cluster<D: Daemons>(world: &mut KubeWorld<'_, D>, plan: &Plan) {
     {
         Ok(version) => world.remembered.wrote_status(version, plan.status.clone(), now),
         Err(problem) => {
+            let attempts = world
+                .remembered
+                .status_trouble
+                .map_or(1, |(attempts, _)| attempts + 1);
             tracing::warn!(
                 namespace = key.namespace,
                 name = key.name,
+                attempts,
                 "status not written: {problem}"
             );
-            let wait = problem.wait(1, 1.0);
+            let wait = problem.wait(attempts, world.shared.random());
+            world.remembered.status_trouble = Some((attempts, now + wait));
             world.retry_in(wait);
         }
     }
@@ -142,14 +154,15 @@ fn without_numbers(status: &NsqClusterStatus) -> Option<Value> {
     Some(value)
 }
 
-async fn members<D: Daemons>(world: &KubeWorld<'_, D>, plan: &Plan) {
+async fn members<D: Daemons>(world: &mut KubeWorld<'_, D>, plan: &Plan) {
+    let mut retry = None;
     for (name, after) in &plan.topic_statuses {
         let before = world
             .entry
             .topics
             .get(name)
             .and_then(|topic| topic.status.as_ref());
-        member(world, "NsqTopic", name, before, after).await;
+        retry = retry.max(member(world, "NsqTopic", name, before, after).await);
     }
     for (name, after) in &plan.channel_statuses {
         let before = world
@@ -157,26 +170,33 @@ async fn members<D: Daemons>(world: &KubeWorld<'_, D>, plan: &Plan) {
             .channels
             .get(name)
             .and_then(|channel| channel.status.as_ref());
-        member(world, "NsqChannel", name, before, after).await;
+        retry = retry.max(member(world, "NsqChannel", name, before, after).await);
+    }
+    if let Some(wait) = retry {
+        world.retry_in(wait);
     }
 }
 
+/// Writes one status where it differs; gives the wait after a failure.
 async fn member<D: Daemons>(
     world: &KubeWorld<'_, D>,
     kind: &str,
     name: &str,
     before: Option<&MemberStatus>,
     after: &MemberStatus,
-) {
+) -> Option<Duration> {
     if before.is_some_and(|before| serde_json::to_value(before).ok() == serde_json::to_value(after).ok()) {
-        return;
+        return None;
     }
-    let Some(value) = value(after) else { return };
+    let value = value(after)?;
     let namespace = &world.key.namespace;
     match world.shared.writer.status(kind, namespace, name, value).await {
         // It was let go a moment ago.
-        Ok(_) | Err(Problem::Missing) => {}
-        Err(problem) => tracing::warn!(namespace, name, "status not written: {problem}"),
+        Ok(_) | Err(Problem::Missing) => None,
+        Err(problem) => {
+            tracing::warn!(namespace, name, "status not written: {problem}");
+            Some(problem.wait(1, 1.0))
+        }
     }
 }
 
