@@ -24,9 +24,14 @@ pub struct CrdFile {
 #[must_use]
 pub fn definition(kind: Kind) -> Value {
     let mut definition = kind.definition();
-    let hash = hash16(&definition["spec"]);
-    definition["metadata"]["annotations"] = json!({ SCHEMA_HASH: hash });
+    definition["metadata"]["annotations"] = json!({ SCHEMA_HASH: hash16(&definition["spec"]) });
     definition
+}
+
+/// What [`SCHEMA_HASH`] says in the definition of a kind.
+#[must_use]
+pub fn schema_hash(kind: Kind) -> String {
+    hash16(&kind.definition()["spec"])
 }
 
 /// The file of one kind.

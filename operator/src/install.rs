@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api::Kind;
 use crate::canonical::to_yaml;
 
 /// What the operator may do with the resources of a group.
@@ -91,6 +92,13 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
+/// Of the definitions of our kinds, and of no other: whether they are those of this release. Only where all namespaces are watched.
+pub const DEFINITION_RULE: Rule = Rule {
+    group: "apiextensions.k8s.io",
+    resources: &["customresourcedefinitions"],
+    verbs: &["get"],
+};
+
 /// In the operator's own namespace.
 pub const LEASE_RULES: &[Rule] = &[Rule {
     group: "coordination.k8s.io",
@@ -131,7 +139,7 @@ pub fn objects(install: &Install) -> Vec<Value> {
         "Role",
         &format!("{NAME}-lease"),
         Some(namespace),
-        LEASE_RULES,
+        &LEASE_RULES.iter().map(rule).collect::<Vec<_>>(),
     ));
     objects.push(binding(
         "RoleBinding",
@@ -141,7 +149,11 @@ pub fn objects(install: &Install) -> Vec<Value> {
         namespace,
     ));
     if install.watch_namespaces.is_empty() {
-        objects.push(role("ClusterRole", NAME, None, RULES));
+        let mut rules: Vec<Value> = RULES.iter().map(rule).collect();
+        let mut definitions = rule(&DEFINITION_RULE);
+        definitions["resourceNames"] = Kind::ALL.map(Kind::definition_name).to_vec().into();
+        rules.push(definitions);
+        objects.push(role("ClusterRole", NAME, None, &rules));
         objects.push(binding(
             "ClusterRoleBinding",
             "ClusterRole",
@@ -151,7 +163,8 @@ pub fn objects(install: &Install) -> Vec<Value> {
         ));
     }
     for watched in &install.watch_namespaces {
-        objects.push(role("Role", NAME, Some(watched), RULES));
+        let rules: Vec<Value> = RULES.iter().map(rule).collect();
+        objects.push(role("Role", NAME, Some(watched), &rules));
         objects.push(binding("RoleBinding", "Role", NAME, Some(watched), namespace));
     }
     objects.extend(for_users());
@@ -186,14 +199,16 @@ fn account(namespace: &str) -> Value {
     })
 }
 
-fn role(kind: &str, name: &str, namespace: Option<&str>, rules: &[Rule]) -> Value {
-    let rule =
-        |rule: &Rule| json!({"apiGroups": [rule.group], "resources": rule.resources, "verbs": rule.verbs});
+fn rule(rule: &Rule) -> Value {
+    json!({"apiGroups": [rule.group], "resources": rule.resources, "verbs": rule.verbs})
+}
+
+fn role(kind: &str, name: &str, namespace: Option<&str>, rules: &[Value]) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": kind,
         "metadata": metadata(name, namespace),
-        "rules": rules.iter().map(rule).collect::<Vec<_>>(),
+        "rules": rules,
     })
 }
 

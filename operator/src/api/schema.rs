@@ -42,6 +42,16 @@ impl Kind {
         }
     }
 
+    /// Name of its CustomResourceDefinition.
+    #[must_use]
+    pub fn definition_name(self) -> &'static str {
+        match self {
+            Self::NsqCluster => "nsqclusters.nsq.rs",
+            Self::NsqTopic => "nsqtopics.nsq.rs",
+            Self::NsqChannel => "nsqchannels.nsq.rs",
+        }
+    }
+
     /// The kind of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {

@@ -34,6 +34,7 @@ struct Inner {
     objects: GaugeVec,
     restarts: IntCounterVec,
     unreadable: IntCounterVec,
+    outdated: GaugeVec,
     clusters: Mutex<BTreeMap<ClusterKey, ClusterFacts>>,
 }
 
@@ -71,6 +72,14 @@ impl Metrics {
             &["kind"],
         )?;
         registry.register(Box::new(objects.clone()))?;
+        let outdated = GaugeVec::new(
+            Opts::new(
+                "nsq_operator_crd_outdated",
+                "The installed definition is of another release.",
+            ),
+            &["crd"],
+        )?;
+        registry.register(Box::new(outdated.clone()))?;
         let inner = Inner {
             leader: number("nsq_operator_leader", "This process leads.")?,
             passes: counter(
@@ -107,6 +116,7 @@ impl Metrics {
                 "Objects of our kinds that could not be read.",
                 &["kind"],
             )?,
+            outdated,
             clusters: Mutex::default(),
             registry,
         };
@@ -170,6 +180,12 @@ impl Metrics {
     /// An object of ours could not be read.
     pub(super) fn unreadable(&self, kind: &str) {
         self.inner.unreadable.with_label_values(&[kind]).inc();
+    }
+
+    /// Whether an installed definition is of another release.
+    pub(super) fn outdated(&self, definition: &str, outdated: bool) {
+        let gauge = self.inner.outdated.with_label_values(&[definition]);
+        gauge.set(if outdated { 1.0 } else { 0.0 });
     }
 
     /// What the last pass of a cluster found; none when the cluster is gone.

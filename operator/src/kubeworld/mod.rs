@@ -7,6 +7,7 @@
 //! | `world`, `observe`, `resolve`, `apis`, `slots` | what a pass sees |
 //! | `apply`, `requests`, `deletes`, `status`, `writer`, `problem`, `memory` | what a pass does, and what it remembers for the next one |
 //! | `lease` | who may do anything |
+//! | `definitions` | whether our kinds are installed, and as this release knows them |
 //! | `client`, `serve`, `metrics`, `log`, `options` | the process around it |
 //!
 //! It decides nothing about nodes: that is [`plan`](crate::plan). Nothing is written but through `writer`.
@@ -15,6 +16,7 @@ mod apis;
 mod apply;
 mod child;
 mod client;
+mod definitions;
 mod deletes;
 mod foreign;
 mod lease;
@@ -67,8 +69,8 @@ use writer::Writer;
 const LOST: u8 = 5;
 /// Changed clusters that wait to be queued; more hold the watches back.
 const CHANGES: usize = 1024;
-/// Time between looks for definitions that are not installed.
-const DEFINITIONS: Duration = Duration::from_secs(10);
+/// Time between steps of a lease that does not exist.
+const BEAT: Duration = Duration::from_secs(10);
 /// Time the last tasks get.
 const JOIN: Duration = Duration::from_secs(2);
 
@@ -210,7 +212,7 @@ impl Process {
     /// Watches, and runs passes until `stop` says so.
     async fn work(&self, leadership: Leadership, mut stop: watch::Receiver<bool>) {
         tokio::select! {
-            () = self.definitions() => {}
+            () = definitions::installed(&self.client, &self.health) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
         let namespaces = self.options.namespaces();
@@ -226,7 +228,17 @@ impl Process {
         };
         let watching = watcher.start(&self.client, sources);
         let runner = Runner::new(&self.options, Arc::new(self.shared(store, leadership)));
-        runner.run(changes, stop, &self.health).await;
+        let comparing = async {
+            // They belong to no namespace: whoever may look at some namespaces alone may not look at them.
+            if namespaces.is_empty() {
+                definitions::compare(&self.client, &self.metrics).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = runner.run(changes, stop, &self.health) => {}
+            () = comparing => {}
+        }
         drop(watching);
     }
 
@@ -258,39 +270,6 @@ impl Process {
             metrics: self.metrics.clone(),
         }
     }
-
-    /// Waits until the definitions of our kinds are installed.
-    async fn definitions(&self) {
-        loop {
-            self.health.step(Loop::Passes);
-            let missing = match self
-                .client
-                .list_api_group_resources(crate::api::API_VERSION)
-                .await
-            {
-                Ok(list) => {
-                    let there = |kind: &str| list.resources.iter().any(|resource| resource.kind == kind);
-                    let kinds = ["NsqCluster", "NsqTopic", "NsqChannel"];
-                    let missing: Vec<&str> = kinds.into_iter().filter(|kind| !there(kind)).collect();
-                    missing.join(", ")
-                }
-                Err(kube::Error::Api(status)) if status.code == 404 => {
-                    "NsqCluster, NsqTopic, NsqChannel".to_owned()
-                }
-                Err(error) => {
-                    tracing::warn!("definitions: {error}");
-                    "NsqCluster, NsqTopic, NsqChannel".to_owned()
-                }
-            };
-            if missing.is_empty() {
-                return;
-            }
-            let why = format!("no definition of {missing}; install the files of crds/");
-            tracing::warn!("{why}");
-            self.health.set(State::Waiting(why));
-            tokio::time::sleep(DEFINITIONS).await;
-        }
-    }
 }
 
 /// Without an election nothing renews a lease: the step is made by a timer.
@@ -303,7 +282,7 @@ impl Beat {
         beat.spawn(async move {
             loop {
                 health.step(Loop::Lease);
-                tokio::time::sleep(DEFINITIONS).await;
+                tokio::time::sleep(BEAT).await;
             }
         });
         Self(beat)
