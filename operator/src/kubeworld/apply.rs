@@ -218,7 +218,13 @@ impl<D: Daemons> KubeWorld<'_, D> {
         let Some(live) = resolve::child(&self.entry.children, one.kind, &one.name) else {
             return self.is_watched(one.kind) || self.resolved.uid.is_some();
         };
-        if live.deleting || self.waits_for_its_turn(one, live, shape) {
+        if live.deleting {
+            return false;
+        }
+        if self.is_foreign(one, live) {
+            return true;
+        }
+        if self.waits_for_its_turn(one, live, shape) {
             return false;
         }
         if let Detail::Claim(claim) = &live.detail {
@@ -227,6 +233,11 @@ impl<D: Daemons> KubeWorld<'_, D> {
         let hash = one.annotation(SPEC_HASH).unwrap_or_default();
         let unchecked = self.remembered.checked.get(&name) != Some(&live.resource_version);
         live.spec_hash != hash || (live.foreign && unchecked)
+    }
+
+    /// It belongs to somebody else, also where it looks exactly as ours would. Claims belong to nobody.
+    fn is_foreign(&self, one: &Desired, live: &Child) -> bool {
+        one.kind != ObjectKind::PersistentVolumeClaim && live.owner.as_deref() != self.resolved.uid.as_deref()
     }
 
     fn is_watched(&self, kind: ObjectKind) -> bool {
@@ -290,7 +301,7 @@ impl<D: Daemons> KubeWorld<'_, D> {
                 .await
                 .map(Outcome::Written);
         };
-        if !is_claim && live.owner.as_deref() != self.resolved.uid.as_deref() {
+        if self.is_foreign(one, live) {
             return Ok(Outcome::Foreign);
         }
         let Detail::Nodes(nodes) = &live.detail else {
