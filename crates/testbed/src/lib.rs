@@ -13,6 +13,7 @@
 
 mod namespace;
 mod operator;
+mod proxy;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use namespace::Namespace;
 pub use operator::{Operator, printed};
+pub use proxy::{Call, Fault, Proxy, Seen};
 use serde_json::Value;
 
 /// How long a step of Kubernetes may take: a controller, a scheduler and a kubelet are in it.
@@ -41,10 +43,17 @@ impl Cluster {
     /// The control plane alone: pods stay Pending, their status is what a test writes.
     #[must_use]
     pub fn control_plane() -> Self {
-        let kubeconfig = PathBuf::from(script("control-plane.sh", &["up"]).trim());
+        let kubeconfig = PathBuf::from(script("control-plane.sh", &["up"], None).trim());
         let cluster = Self { kubeconfig };
+        cluster.install();
+        cluster
+    }
+
+    /// Installs the definitions of our kinds, as they are in `crds/`.
+    #[track_caller]
+    pub fn install(&self) {
         let crds = format!("{}/../../crds", env!("CARGO_MANIFEST_DIR"));
-        cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &crds]);
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &crds]);
         let established = [
             "wait",
             "--for",
@@ -54,15 +63,14 @@ impl Cluster {
             "crd",
         ];
         let names = ["nsqclusters.nsq.rs", "nsqtopics.nsq.rs", "nsqchannels.nsq.rs"];
-        cluster.kubectl(&[&established[..], &names[..]].concat());
-        cluster
+        self.kubectl(&[&established[..], &names[..]].concat());
     }
 
     /// With nodes that run pods of [`IMAGE`].
     #[must_use]
     pub fn nodes() -> Self {
         let cluster = Self::control_plane();
-        script("node.sh", &["up", NODES]);
+        script("node.sh", &["up", NODES], None);
         cluster
     }
 
@@ -76,6 +84,11 @@ impl Cluster {
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// Certificate of who signed the API server's.
+    fn authority(&self) -> PathBuf {
+        self.kubeconfig.with_file_name("pki").join("ca.crt")
     }
 
     /// What kubectl prints.
@@ -117,6 +130,40 @@ impl Cluster {
     }
 }
 
+/// A control plane that belongs to one test, which may do to it what others would notice. It ends with the test.
+#[derive(Debug)]
+pub struct OwnCluster {
+    cluster: Cluster,
+    state: tempfile::TempDir,
+}
+
+impl OwnCluster {
+    /// Starts it.
+    #[track_caller]
+    #[must_use]
+    pub fn start() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let kubeconfig = script("control-plane.sh", &["up"], Some(state.path()));
+        let cluster = Cluster {
+            kubeconfig: PathBuf::from(kubeconfig.trim()),
+        };
+        cluster.install();
+        Self { cluster, state }
+    }
+
+    /// What tests usually work with.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl Drop for OwnCluster {
+    fn drop(&mut self) {
+        script("control-plane.sh", &["down"], Some(self.state.path()));
+    }
+}
+
 /// A program that `install.sh` made.
 fn program(name: &str) -> Command {
     let folder = std::env::var_os(PATH_VARIABLE)
@@ -124,11 +171,16 @@ fn program(name: &str) -> Command {
     Command::new(Path::new(&folder).join(name))
 }
 
-/// Runs a script of this folder and gives what it prints.
+/// Runs a script of this folder on the cluster of the tests, or on the one with this state, and gives what it prints.
 #[track_caller]
-fn script(name: &str, args: &[&str]) -> String {
+fn script(name: &str, args: &[&str], state: Option<&Path>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    let output = Command::new(&path).args(args).stdin(Stdio::null()).output();
+    let mut command = Command::new(&path);
+    command.args(args).stdin(Stdio::null());
+    if let Some(state) = state {
+        command.env("TESTBED_DIR", state);
+    }
+    let output = command.output();
     let output = output.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     assert!(
         output.status.success(),

@@ -149,6 +149,17 @@ impl Operator {
         self.child.wait().unwrap().code()
     }
 
+    /// Waits until it ends by itself and gives its exit code.
+    #[track_caller]
+    pub fn wait(&mut self) -> Option<i32> {
+        let mut status = None;
+        eventually(BOUND, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
     /// Ends it at once.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
