@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(exit) => return exit.finish(),
     };
-    log::start(&options.log_prefix, options.log_level);
+    log::start(&options.log);
     // one thread is enough: the work is waiting for upstreams and rendering small pages
     program::run("nsqadmin", &mut Builder::new_current_thread(), async || {
         let started = Admin::start(options, Arc::new(SystemClock::new())).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nsq_service::exit::Exit;
 use nsq_service::flags::{Flag, Program, Values};
-use nsq_service::log::Level;
+use nsq_service::log;
 
 /// The flag table.
 pub const FLAGS: &[Flag] = &[
@@ -16,6 +16,8 @@ pub const FLAGS: &[Flag] = &[
         "set log verbosity: debug, info, warn, error, or fatal",
     ),
     Flag::string("log-prefix", "[nsqadmin] ", "log message prefix"),
+    log::FORMAT,
+    log::OUTPUT,
     Flag::bool("verbose", false, "[deprecated] has no effect, use --log-level").flag_only(),
     Flag::string(
         "http-address",
@@ -57,10 +59,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Time for a whole request to an upstream.
     pub request_timeout: Duration,
-    /// Lines below it are dropped.
-    pub log_level: Level,
-    /// Text before every log line.
-    pub log_prefix: String,
+    /// Level, form and stream of the log.
+    pub log: log::Settings,
 }
 
 /// Where the cluster is learned from; the addresses are `host:port` of HTTP APIs and never an empty list.
@@ -79,15 +79,12 @@ impl Options {
     /// An end instead of a start, see [`Program::parse`]; also exit code 1 for options that do not fit together.
     pub fn from_args(args: impl IntoIterator<Item = String>) -> Result<Self, Exit> {
         let values = Program::new("nsqadmin", FLAGS).parse(args)?;
-        Self::try_from(&values)
+        let log = log::Settings::of(&values)?;
+        Self::new(&values, log)
             .map_err(|text| Exit::fatal("[nsqadmin] ", &format!("failed to instantiate nsqadmin - {text}")))
     }
-}
 
-impl TryFrom<&Values> for Options {
-    type Error = String;
-
-    fn try_from(values: &Values) -> Result<Self, String> {
+    fn new(values: &Values, log: log::Settings) -> Result<Self, String> {
         let lookupds = values.strings("lookupd-http-address");
         let nsqds = values.strings("nsqd-http-address");
         let sources = match (lookupds.is_empty(), nsqds.is_empty()) {
@@ -107,8 +104,7 @@ impl TryFrom<&Values> for Options {
             sources,
             connect_timeout: values.duration("http-client-connect-timeout"),
             request_timeout: values.duration("http-client-request-timeout"),
-            log_level: values.level("log-level"),
-            log_prefix: values.string("log-prefix").to_owned(),
+            log,
         })
     }
 }

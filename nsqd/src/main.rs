@@ -14,7 +14,10 @@ fn main() -> ExitCode {
         Ok(values) => values,
         Err(exit) => return exit.finish(),
     };
-    log::start(values.string("log-prefix"), values.level("log-level"));
+    match log::Settings::of(&values) {
+        Ok(settings) => log::start(&settings),
+        Err(exit) => return exit.finish(),
+    }
     let mut runtime = Builder::new_multi_thread();
     program::run("nsqd", runtime.worker_threads(workers()), async || {
         let env = Env {

@@ -220,8 +220,10 @@ fn the_first_lines_of_a_start() {
 }
 
 /// What nsqio/nsq v1.3.0 does not know, with values that are not the defaults.
-const EXTENSIONS: [(&str, &str); 5] = [
+/// (`log-output` has a test of its own: these daemons are read on standard error.)
+const EXTENSIONS: [(&str, &str); 6] = [
     ("join-timeout", "2s"),
+    ("log-format", "json"),
     ("magic-timeout", "1m"),
     ("max-defer-timeout", "2h"),
     ("metrics-max-channels", "10"),
@@ -245,6 +247,41 @@ fn ex_006_extensions_are_strings_in_a_file_too() {
         assert_ne!(shown(&by_file), shown(&by_default), "{flag}");
     }
     assert_eq!(by_file.ask_ops("GET", "/livez").status, 200);
+}
+
+#[test]
+fn ex_123_lines_are_json_where_that_is_asked_for() {
+    let mut daemon = launch().flag("--log-format=json").start();
+    daemon.connect().publish("t", b"m");
+    assert_eq!(daemon.get("/ping").status, 200);
+    assert_eq!(daemon.stop(), Some(0));
+    let log = daemon.log();
+    assert!(log.lines().count() > 5, "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        for key in ["time", "severity", "message", "module"] {
+            assert!(line[key].is_string(), "{key}: {line}");
+        }
+    }
+    let mut plain = launch().start();
+    assert_eq!(plain.stop(), Some(0));
+    assert!(
+        plain.log().lines().all(|line| line.starts_with("[nsqd] ")),
+        "{}",
+        plain.log()
+    );
+
+    let ended = run(&["--log-format=json", "--tcp-address=256.0.0.1:1"]);
+    let last: serde_json::Value = serde_json::from_str(ended.stderr.lines().last().unwrap()).unwrap();
+    assert_eq!((ended.code, &last["severity"]), (Some(1), &"CRITICAL".into()));
+    for (flag, text) in [
+        ("--log-format=xml", "invalid log-format 'xml' (text, json)"),
+        ("--log-output=file", "invalid log-output 'file' (stderr, stdout)"),
+    ] {
+        let ended = run(&[flag]);
+        assert!(ended.stderr.contains(text), "{}", ended.stderr);
+        assert_eq!(ended.code, Some(1));
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(exit) => return exit.finish(),
     };
-    log::start(&options.log_prefix, options.log_level);
+    log::start(&options.log);
     // one thread is enough: the work is answering small questions from memory
     program::run("nsqlookupd", &mut Builder::new_current_thread(), async || {
         let started = Lookupd::start(options, Arc::new(SystemClock::new())).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nsq_service::build_info::hostname;
 use nsq_service::exit::Exit;
 use nsq_service::flags::{Flag, Program, Values};
-use nsq_service::log::Level;
+use nsq_service::log;
 
 /// The flag table.
 pub const FLAGS: &[Flag] = &[
@@ -17,6 +17,8 @@ pub const FLAGS: &[Flag] = &[
         "set log verbosity: debug, info, warn, error, or fatal",
     ),
     Flag::string("log-prefix", "[nsqlookupd] ", "log message prefix"),
+    log::FORMAT,
+    log::OUTPUT,
     Flag::bool("verbose", false, "[deprecated] has no effect, use --log-level").flag_only(),
     Flag::string(
         "tcp-address",
@@ -65,10 +67,8 @@ pub struct Options {
     pub inactive_producer_timeout: Duration,
     /// How long a tombstone hides a producer.
     pub tombstone_lifetime: Duration,
-    /// Lines below it are dropped.
-    pub log_level: Level,
-    /// Text before every log line.
-    pub log_prefix: String,
+    /// Level, form and stream of the log.
+    pub log: log::Settings,
 }
 
 impl Options {
@@ -78,22 +78,19 @@ impl Options {
     /// An end instead of a start, see [`Program::parse`].
     pub fn from_args(args: impl IntoIterator<Item = String>) -> Result<Self, Exit> {
         let program = Program::new("nsqlookupd", FLAGS).default("broadcast-address", hostname());
-        program.parse(args).map(|values| Self::from(&values))
+        Self::of(&program.parse(args)?)
     }
-}
 
-impl From<&Values> for Options {
-    fn from(values: &Values) -> Self {
-        Self {
+    fn of(values: &Values) -> Result<Self, Exit> {
+        Ok(Self {
             tcp_address: values.string("tcp-address").to_owned(),
             http_address: values.string("http-address").to_owned(),
             ops_address: values.string("ops-address").to_owned(),
             broadcast_address: values.string("broadcast-address").to_owned(),
             inactive_producer_timeout: values.duration("inactive-producer-timeout"),
             tombstone_lifetime: values.duration("tombstone-lifetime"),
-            log_level: values.level("log-level"),
-            log_prefix: values.string("log-prefix").to_owned(),
-        }
+            log: log::Settings::of(values)?,
+        })
     }
 }
 
@@ -110,8 +107,13 @@ mod tests {
         assert_eq!(options.inactive_producer_timeout, Duration::from_secs(300));
         assert_eq!(options.tombstone_lifetime, Duration::from_secs(45));
         assert_eq!(
-            (options.log_level, options.log_prefix.as_str()),
-            (Level::Info, "[nsqlookupd] ")
+            options.log,
+            log::Settings {
+                prefix: "[nsqlookupd] ".to_owned(),
+                level: log::Level::Info,
+                form: log::Form::Text,
+                to_stdout: false,
+            }
         );
     }
 }

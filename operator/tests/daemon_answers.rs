@@ -154,8 +154,10 @@ fn op_026_every_option_of_the_file_arrives_with_its_value() {
         let got = daemon.get(&format!("/config/{key}"));
         got.expect(200, value);
     }
-    assert!(first_line_on_stdout(text).starts_with('{'), "JSON, and on standard output");
-}
+    assert!(
+        first_line_on_stdout(text).starts_with('{'),
+        "JSON, and on standard output"
+    );
 }
 
 /// What an nsqd with this file says first on standard output.

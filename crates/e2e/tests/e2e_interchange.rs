@@ -190,6 +190,9 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("auth_http_request_method", "\"post\""),
     ("enable_experiment", "[\"topology-aware-consumption\"]"),
     ("join_timeout", "\"2s\""),
+    ("log_format", "\"json\""),
+    // The default: the test reads the log there.
+    ("log_output", "\"stderr\""),
     ("magic_timeout", "\"1m\""),
     ("max_defer_timeout", "\"2h\""),
     ("metrics_max_channels", "10"),

@@ -1,19 +1,24 @@
-//! Log lines of the reference on standard error: `<prefix>YYYY/MM/DD HH:MM:SS.uuuuuu LEVEL: text`, local time.
+//! Log lines of the reference on standard error: `<prefix>YYYY/MM/DD HH:MM:SS.uuuuuu LEVEL: text`, local time; or one JSON object
+//! each, on either stream (extensions spec 13).
 //!
 //! Code logs with the macros of `tracing`; fields other than the message are appended as ` name=value`. Control
 //! characters are escaped, so one event is always one line. The level in force can be changed at run time.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use jiff::{Timestamp, tz::TimeZone};
+use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::exit::Exit;
+use crate::flags::{Flag, Values};
 
 /// The level names of the reference, in its order and with its numbers (1 to 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,18 +128,82 @@ pub fn set_level(level: Level) {
     LEVEL.store(level.number(), Ordering::Relaxed);
 }
 
-/// Starts logging with `prefix` before every line. A second call in one process changes only the level.
-pub fn start(prefix: &str, level: Level) {
+/// Flag and config key of [`Form`].
+pub const FORMAT: Flag = Flag::string("log-format", "text", "form of log lines: text or json");
+/// Flag and config key of the stream.
+pub const OUTPUT: Flag = Flag::string("log-output", "stderr", "stream of the log: stderr or stdout");
+
+/// Form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// The reference's.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// What a daemon's options say about its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Text before each line that is no JSON.
+    pub prefix: String,
+    /// Lines below it are dropped.
+    pub level: Level,
+    /// Form of the lines.
+    pub form: Form,
+    /// Standard output instead of standard error.
+    pub to_stdout: bool,
+}
+
+impl Settings {
+    /// Reads `log-prefix`, `log-level`, [`FORMAT`] and [`OUTPUT`].
+    ///
+    /// # Errors
+    /// The end of a start with a format or a stream that does not exist.
+    pub fn of(values: &Values) -> Result<Self, Exit> {
+        let prefix = values.string("log-prefix");
+        let wrong = |what: &str, seen: &str, known: &str| {
+            Exit::fatal(prefix, &format!("invalid {what} '{seen}' ({known})"))
+        };
+        let form = match values.string(FORMAT.name) {
+            "text" => Form::Text,
+            "json" => Form::Json,
+            other => return Err(wrong(FORMAT.name, other, "text, json")),
+        };
+        let to_stdout = match values.string(OUTPUT.name) {
+            "stderr" => false,
+            "stdout" => true,
+            other => return Err(wrong(OUTPUT.name, other, "stderr, stdout")),
+        };
+        Ok(Self {
+            prefix: prefix.to_owned(),
+            level: values.level("log-level"),
+            form,
+            to_stdout,
+        })
+    }
+}
+
+/// Lines are JSON. One per process, as the subscriber is: the last word of a failed start has the same form.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Starts logging. A second call in one process changes only the level.
+pub fn start(settings: &Settings) {
     let layer = Lines {
-        prefix: prefix.to_owned(),
+        prefix: settings.prefix.clone(),
+        to_stdout: settings.to_stdout,
     };
     // fails when a subscriber is already there (tests that start two daemons in one process): that one stays
-    let _ = tracing_subscriber::registry().with(layer).try_init();
-    set_level(level);
+    if tracing_subscriber::registry().with(layer).try_init().is_ok() {
+        JSON.store(settings.form == Form::Json, Ordering::Relaxed);
+    }
+    set_level(settings.level);
 }
 
 struct Lines {
     prefix: String,
+    to_stdout: bool,
 }
 
 /// Only our own lines are the reference's; libraries below us are heard when they warn.
@@ -168,10 +237,27 @@ impl<S: Subscriber> Layer<S> for Lines {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let level = ["DEBUG", "INFO", "WARNING", "ERROR"][place(*event.metadata().level())];
-        let mut text = Text::default();
-        event.record(&mut text);
-        text.message.push_str(&text.fields);
-        write_line(&self.prefix, level, &text.message);
+        let line = if JSON.load(Ordering::Relaxed) {
+            let mut fields = Fields::default();
+            event.record(&mut fields);
+            json_line(
+                crate::clock::unix_nanos(),
+                level,
+                event.metadata().target(),
+                fields.0,
+            )
+        } else {
+            let mut text = Text::default();
+            event.record(&mut text);
+            text.message.push_str(&text.fields);
+            text_line(&self.prefix, level, &text.message)
+        };
+        // A failure is ignored: there is nowhere left to tell it.
+        let _ = if self.to_stdout {
+            std::io::stdout().lock().write_all(line.as_bytes())
+        } else {
+            std::io::stderr().lock().write_all(line.as_bytes())
+        };
     }
 }
 
@@ -195,15 +281,93 @@ impl Visit for Text {
     }
 }
 
-/// Writes one line to standard error. A failure is ignored: there is nowhere left to tell it.
-fn write_line(prefix: &str, level: &str, text: &str) {
-    let _ = std::io::stderr()
-        .lock()
-        .write_all(line_now(prefix, level, text).as_bytes());
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0
+            .insert(field.name().to_owned(), format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
 }
 
-/// One line with the present time and its newline.
-pub(crate) fn line_now(prefix: &str, level: &str, text: &str) -> String {
+/// The last word of a start that failed, in the form that was chosen if that was known already.
+pub(crate) fn fatal_line(prefix: &str, text: &str) -> String {
+    if JSON.load(Ordering::Relaxed) {
+        let message = Map::from_iter([("message".to_owned(), text.into())]);
+        json_line(crate::clock::unix_nanos(), "CRITICAL", "", message)
+    } else {
+        text_line(prefix, "FATAL", text)
+    }
+}
+
+/// Part of a daemon that a line is from, by the path of the code.
+fn module(target: &str) -> &'static str {
+    const PARTS: [(&str, &[&str]); 7] = [
+        ("lookupd", &["lookupd", "nsqlookupd"]),
+        ("auth", &["auth"]),
+        ("tls", &["tls", "rustls"]),
+        ("http", &["http", "hyper", "warp", "nsq_http_api"]),
+        ("protocol", &["session", "connections"]),
+        ("queue", &["broker"]),
+        ("storage", &["nsq_storage"]),
+    ];
+    let mut parts = PARTS.iter();
+    let found = parts.find(|(_, names)| target.split("::").any(|part| names.contains(&part)));
+    match found {
+        Some((name, _)) => name,
+        None if target.starts_with("nsqadmin") => "admin",
+        None => "main",
+    }
+}
+
+/// `fields` hold the message. One object and its newline.
+fn json_line(unix_nanos: i64, severity: &str, target: &str, mut fields: Map<String, Value>) -> String {
+    let time = Timestamp::from_nanosecond(i128::from(unix_nanos)).unwrap_or_default();
+    let message = fields.remove("message").unwrap_or_default();
+    for own in ["time", "severity", "module"] {
+        fields.remove(own);
+    }
+    let line = JsonLine {
+        time: format!("{time:.6}"),
+        severity,
+        message,
+        module: module(target),
+        fields,
+    };
+    // Texts as keys and nothing that could fail.
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
+}
+
+/// In this order; people read it too.
+#[derive(serde::Serialize)]
+struct JsonLine<'a> {
+    time: String,
+    severity: &'a str,
+    message: Value,
+    module: &'static str,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+/// A line of the reference with the present time and its newline.
+fn text_line(prefix: &str, level: &str, text: &str) -> String {
     line(
         prefix,
         crate::clock::unix_nanos(),
@@ -259,8 +423,31 @@ mod tests {
     }
 
     #[test]
+    fn a_json_line_has_its_keys_and_the_context() {
+        let fields = Map::from_iter([
+            ("message".to_owned(), "a \"quoted\"\nword".into()),
+            ("topic".to_owned(), "t".into()),
+            ("severity".to_owned(), "forged".into()),
+        ]);
+        let text = json_line(1_732_380_000_123_456_789, "INFO", "nsqd::broker::topic", fields);
+        assert_eq!(
+            text,
+            "{\"time\":\"2024-11-23T16:40:00.123456Z\",\"severity\":\"INFO\",\
+             \"message\":\"a \\\"quoted\\\"\\nword\",\"module\":\"queue\",\"topic\":\"t\"}\n"
+        );
+        assert_eq!(module("nsqd::http::stats"), "http");
+        assert_eq!(module("nsqadmin::pages"), "admin");
+        assert_eq!(module("nsqd::start"), "main");
+    }
+
+    #[test]
     fn the_level_in_force_can_be_changed() {
-        start("[test] ", Level::Info);
+        start(&Settings {
+            prefix: "[test] ".to_owned(),
+            level: Level::Info,
+            form: Form::Text,
+            to_stdout: false,
+        });
         assert!(tracing::enabled!(tracing::Level::INFO));
         assert!(!tracing::enabled!(tracing::Level::DEBUG));
         set_level(Level::Debug);

@@ -235,12 +235,8 @@ impl Daemon {
     /// When there is none.
     #[track_caller]
     pub fn ops(&self) -> SocketAddr {
-        let log = self.log();
-        let address = log.lines().find_map(|line| line.split_once("OPS: listening on "));
-        let (_, address) = address.unwrap_or_else(|| panic!("no ops listener in {log}"));
-        address
-            .parse()
-            .unwrap_or_else(|_| panic!("no address: {address}"))
+        let address = self.process.address("OPS: listening on ");
+        address.unwrap_or_else(|| panic!("no ops listener in {}", self.log()))
     }
 
     /// Answer of the ops listener to a request.

@@ -146,8 +146,11 @@ impl Process {
     }
 
     /// The address after this text in the log; none if it is no IP address (a Unix socket).
-    fn address(&self, text: &str) -> Option<SocketAddr> {
-        self.log().split(text).nth(1)?.lines().next()?.trim().parse().ok()
+    pub(crate) fn address(&self, text: &str) -> Option<SocketAddr> {
+        let log = self.log();
+        // A quote ends it in a line that is JSON.
+        let ends = |c: char| c.is_whitespace() || c == '"';
+        log.split(text).nth(1)?.split(ends).next()?.parse().ok()
     }
 
     /// What it wrote to standard error so far.

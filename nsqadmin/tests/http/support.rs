@@ -7,7 +7,7 @@ use std::time::Duration;
 use nsq_service::clock::ManualClock;
 use nsq_service::http::{Failure, Limits, Method, Reply, Request, Route, Router, serve};
 use nsq_service::listen::Listener;
-use nsq_service::log::Level;
+use nsq_service::log;
 use nsq_service::tasks::Tasks;
 use nsqadmin::{Admin, Options, Sources};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -150,8 +150,12 @@ impl Cluster {
             },
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(5),
-            log_level: Level::Info,
-            log_prefix: String::new(),
+            log: log::Settings {
+                prefix: String::new(),
+                level: log::Level::Info,
+                form: log::Form::Text,
+                to_stdout: false,
+            },
         };
         let clock = Arc::new(ManualClock::new(0));
         let admin = Admin::start(options, Arc::clone(&clock) as _).await.unwrap();

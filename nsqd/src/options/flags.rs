@@ -1,6 +1,7 @@
 //! The flags and config keys of nsqd (nsqd spec 7.2), as a table.
 
 use nsq_service::flags::Flag;
+use nsq_service::log;
 
 /// The flag table. What is not here does not exist yet: an option that would do nothing is refused.
 pub const FLAGS: &[Flag] = &[
@@ -12,6 +13,8 @@ pub const FLAGS: &[Flag] = &[
         "set log verbosity: debug, info, warn, error, or fatal",
     ),
     Flag::string("log-prefix", "[nsqd] ", "log message prefix"),
+    log::FORMAT,
+    log::OUTPUT,
     Flag::bool("verbose", false, "[deprecated] has no effect, use --log-level").flag_only(),
     Flag::int(
         "node-id",
