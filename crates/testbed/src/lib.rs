@@ -30,6 +30,9 @@ pub const BOUND: Duration = Duration::from_secs(120);
 pub const IMAGE: &str = "nsq-rs/nsq:test";
 /// Nodes of the cluster.
 const NODES: &str = "2";
+/// Network of control planes that belong to one test. The end of a cluster takes its bridge away, so it has to be another one
+/// than that of the nodes.
+const OWN_NET: &str = "10.199";
 /// Names the folder of the programs that `install.sh` makes.
 const PATH_VARIABLE: &str = "NSQ_TESTBED_PATH";
 
@@ -178,7 +181,7 @@ fn script(name: &str, args: &[&str], state: Option<&Path>) -> String {
     let mut command = Command::new(&path);
     command.args(args).stdin(Stdio::null());
     if let Some(state) = state {
-        command.env("TESTBED_DIR", state);
+        command.env("TESTBED_DIR", state).env("TESTBED_NET", OWN_NET);
     }
     let output = command.output();
     let output = output.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
