@@ -65,6 +65,12 @@ pub const RULES: &[Rule] = &[
         resources: &["pods"],
         verbs: &["get", "list", "watch", "patch"],
     },
+    // A pod that has to start anew for its volume.
+    Rule {
+        group: "",
+        resources: &["pods/eviction"],
+        verbs: &["create"],
+    },
     Rule {
         group: "policy",
         resources: &["poddisruptionbudgets"],
