@@ -20,7 +20,8 @@ pub(super) fn is_marked(entries: &[ManagedFieldsEntry]) -> bool {
     entries.iter().any(|entry| {
         entry.manager.as_deref() != Some(CHILDREN)
             && entry.subresource.as_deref() != Some("status")
-            && entry.time.as_ref() >= ours
+            // The scale subresource writes no time.
+            && entry.time.as_ref().is_none_or(|time| ours.is_none_or(|ours| time >= ours))
             && touches_intent(entry)
     })
 }
@@ -42,6 +43,20 @@ mod tests {
             "subresource": subresource, "fieldsV1": fields,
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn a_write_without_a_time_may_be_a_later_one() {
+        let ours = entry(CHILDREN, "2026-01-01T00:00:10Z", "", &json!({"f:spec": {}}));
+        let mut scaled = entry(
+            "kubectl",
+            "2026-01-01T00:00:09Z",
+            "scale",
+            &json!({"f:spec": {"f:replicas": {}}}),
+        );
+        assert!(!is_marked(&[ours.clone(), scaled.clone()]));
+        scaled.time = None;
+        assert!(is_marked(&[ours, scaled]));
     }
 
     #[test]
