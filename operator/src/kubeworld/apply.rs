@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use super::child::{Child, ClaimDetail, DRAINED, Detail, Kept, place};
+use super::child::{Child, ClaimDetail, DRAINED, Detail, Kept, LEFT, place};
 use super::memory::{ChildName, Trouble, What};
 use super::observe;
 use super::problem::{Problem, TELL_AFTER};
@@ -24,8 +24,6 @@ use crate::plan::{Counts, Event, EventReason, NodeRequest, Plan, Shape};
 
 /// Objects of one kind that are applied at once.
 const AT_ONCE: usize = 4;
-/// Annotation of a claim whose node was removed with messages on it.
-const LEFT: &str = "nsq.rs/left-messages";
 
 impl<D: Daemons> KubeWorld<'_, D> {
     pub(super) async fn carry_out(&mut self, plan: &Plan) {
@@ -126,9 +124,18 @@ impl<D: Daemons> KubeWorld<'_, D> {
             }
             _ => None,
         };
-        let (Some((key, value)), Some(_)) = (mark, resolve::claim(&self.entry.children, &name)) else {
+        let (Some((key, value)), Some((_, claim))) = (mark, resolve::claim(&self.entry.children, &name))
+        else {
             return Ok(());
         };
+        // A mark is taken away when its node stays after all, so one that is there is of this removal: it was broken off here.
+        let marked = match key {
+            DRAINED => claim.drained.is_some(),
+            _ => claim.left.as_ref() == Some(&value),
+        };
+        if marked {
+            return Ok(());
+        }
         let mut all = objects(&self.resolved);
         let Some(claim) = all
             .iter_mut()

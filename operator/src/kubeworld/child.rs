@@ -26,6 +26,9 @@ const REVISION: &str = "controller-revision-hash";
 /// Annotation of a claim whose node was drained and may lose it: the drain's start.
 pub(super) const DRAINED: &str = "nsq.rs/drained";
 
+/// Annotation of a claim whose node was removed with messages on it: their number.
+pub(super) const LEFT: &str = "nsq.rs/left-messages";
+
 /// What a stored object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kept {
@@ -177,6 +180,8 @@ pub(super) struct ClaimDetail {
     pub labels: BTreeMap<String, String>,
     /// [`DRAINED`].
     pub drained: Option<String>,
+    /// [`LEFT`].
+    pub left: Option<String>,
     /// `Resizing` and `FileSystemResizePending` conditions that are true, with since when and their text.
     pub resize: Vec<ResizeCondition>,
 }
@@ -559,7 +564,7 @@ impl Watched for SlimClaim {
             condition.status == "True"
                 && matches!(condition.kind.as_str(), "Resizing" | "FileSystemResizePending")
         });
-        let drained = annotation(&self.metadata, DRAINED);
+        let some = |text: String| (!text.is_empty()).then_some(text);
         let detail = ClaimDetail {
             bound: self.status.phase == "Bound",
             requested: storage(&self.spec.resources.requests),
@@ -568,7 +573,8 @@ impl Watched for SlimClaim {
             attributes_class_name: self.spec.volume_attributes_class_name,
             access_modes: self.spec.access_modes,
             labels: self.metadata.labels.clone().unwrap_or_default(),
-            drained: (!drained.is_empty()).then_some(drained),
+            drained: some(annotation(&self.metadata, DRAINED)),
+            left: some(annotation(&self.metadata, LEFT)),
             resize: resize
                 .map(|condition| ResizeCondition {
                     kind: condition.kind.clone(),
