@@ -319,6 +319,9 @@ impl<D: Daemons> KubeWorld<'_, D> {
             {
                 writer.replace_spec(namespace, one).await?;
                 applied = writer.apply(namespace, one, None, why).await;
+                if applied.is_ok() {
+                    applied = writer.own_by_apply(namespace, one).await;
+                }
             }
             return applied.map(Outcome::Written);
         };

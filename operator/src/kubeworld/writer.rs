@@ -151,6 +151,41 @@ impl Writer {
         Ok(())
     }
 
+    /// Takes out of the books what [`replace_spec`](Self::replace_spec) left in them: the fields are ours by apply, and would stay
+    /// when an apply drops them while an update of ours is said to want them too.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(super) async fn own_by_apply(&self, namespace: &str, child: &Desired) -> Result<Written, Problem> {
+        self.may_write()?;
+        let found = self.read(child.kind, namespace, &child.name).await?;
+        let meta = found.ok_or(Problem::Missing)?.metadata;
+        let mut entries = meta.managed_fields.unwrap_or_default();
+        entries.retain(|entry| {
+            entry.manager.as_deref() != Some(CHILDREN) || entry.operation.as_deref() != Some("Update")
+        });
+        let patch = Patch::Merge(json!({"metadata": {
+            "uid": meta.uid, "resourceVersion": meta.resource_version, "managedFields": entries,
+        }}));
+        let params = PatchParams {
+            field_manager: Some(CHILDREN.to_owned()),
+            ..PatchParams::default()
+        };
+        let api = children(&self.client, child.kind, namespace);
+        let answer = bounded(api.patch_metadata(&child.name, &params, &patch)).await?;
+        self.note(
+            child.kind.as_str(),
+            namespace,
+            &child.name,
+            "apply",
+            "fields owned by apply",
+        );
+        Ok(Written {
+            resource_version: answer.metadata.resource_version.unwrap_or_default(),
+            uid: answer.metadata.uid.unwrap_or_default(),
+        })
+    }
+
     /// Deletes a child, if it still is the one with that UID and, where given, of that version.
     ///
     /// # Errors
