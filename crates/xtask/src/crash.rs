@@ -1,5 +1,8 @@
 //! `cargo xtask crash`: nsqd ends under load many times, with release programs. The script is `crates/e2e/tests/e2e_crash.rs`.
+//! `cargo xtask crash-operator`: the operator dies at each of its writes. The script is
+//! `crates/testbed/tests/kube_faults/crash.rs`.
 
+use crate::kube;
 use crate::process::{self, Outcome, cargo, target_dir};
 use crate::tools::{self, Tool};
 
@@ -26,4 +29,33 @@ pub(crate) fn run(rounds: usize, reference: bool) -> Outcome {
             .env("NSQ_BIN_DIR", target_dir().join("release"))
             .env("NSQ_TEST_TOOLS", tools::folder()),
     )
+}
+
+/// Runs a life of a cluster for each number of a write of the operator and each side of it.
+///
+/// # Errors
+/// Kubernetes cannot run here, a build failed, or a cluster was not as it should be in the end.
+pub(crate) fn operator() -> Outcome {
+    if let Some(obstacle) = kube::obstacle() {
+        return Err(obstacle);
+    }
+    process::run(cargo().args(["build", "--workspace", "--bins", "--locked"]))?;
+    kube::cluster(kube::Action::Up)?;
+    let mut command = cargo();
+    command
+        .args([
+            "test",
+            "--locked",
+            "-p",
+            "nsq-testbed",
+            "--test",
+            "kube_faults",
+            "op_173",
+        ])
+        .args(["--", "--nocapture"])
+        .env("NSQ_CRASH_EACH", "1")
+        .env("NSQ_BIN_DIR", target_dir().join("debug"));
+    let done = process::run(kube::tell(&mut command));
+    kube::cluster(kube::Action::Down)?;
+    done
 }

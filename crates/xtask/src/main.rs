@@ -66,6 +66,9 @@ enum Task {
         #[arg(long)]
         reference: bool,
     },
+    /// Kill the operator at each of its writes, before and after the API server has heard of it, one per life of a cluster; takes
+    /// hours (the layer kube does all of them in one life)
+    CrashOperator,
     /// The Kubernetes cluster of the tests on this machine (Linux, root)
     Kube {
         /// What to do with it
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Some(Task::Tidy) => tidy::run(),
         Some(Task::Codegen { check }) => codegen::run(check),
         Some(Task::Crash { rounds, reference }) => crash::run(rounds, reference),
+        Some(Task::CrashOperator) => crash::operator(),
         Some(Task::Kube { action }) => kube::cluster(action),
         Some(Task::Image) => kube::image().map(|path| println!("{}", path.display())),
         Some(Task::Fuzz { seconds, target }) => fuzz::run(seconds, target.as_deref()),

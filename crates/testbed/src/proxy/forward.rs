@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
+use http_body_util::{BodyExt as _, Empty, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
@@ -23,6 +23,9 @@ use tokio::sync::{Mutex, watch};
 use tokio_rustls::TlsConnector;
 
 use super::{Call, Fault, Gates, Shared};
+
+/// Largest answer that is read whole, in bytes.
+const ANSWER: usize = 16 << 20;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 type Sender = Mutex<Option<SendRequest<Incoming>>>;
@@ -60,7 +63,12 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self) -> io::Result<SendRequest<Incoming>> {
+    async fn connect<B>(&self) -> io::Result<SendRequest<B>>
+    where
+        B: hyper::body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + 'static,
+    {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::from(self.address.ip());
@@ -68,6 +76,20 @@ impl Upstream {
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         tokio::spawn(connection);
         Ok(sender)
+    }
+
+    /// What the server has at a path now.
+    pub(super) async fn read(&self, path: &str) -> io::Result<Value> {
+        let request = Request::get(path)
+            .header(AUTHORIZATION, self.token.clone())
+            .header(HOST, self.address.to_string())
+            .body(Empty::<Bytes>::new())
+            .map_err(io::Error::other)?;
+        let mut sender = self.connect().await?;
+        let response = sender.send_request(request).await.map_err(io::Error::other)?;
+        let body = Limited::new(response.into_body(), ANSWER).collect().await;
+        let body = body.map_err(io::Error::other)?.to_bytes();
+        serde_json::from_slice(&body).map_err(io::Error::other)
     }
 
     /// Sends a request as it came, but in our name.

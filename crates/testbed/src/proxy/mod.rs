@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -263,6 +264,13 @@ impl Proxy {
             .map(|seen| seen.call.clone())
             .filter(|call| !call.is_lease())
             .collect()
+    }
+
+    /// What the server has at a path now: an object, a list or a refusal. It is not a call that was seen.
+    #[must_use]
+    pub fn read(&self, path: &str) -> Value {
+        let read = self.shared.upstream.read(path);
+        self.runtime.block_on(read).unwrap()
     }
 
     /// Time since the start, as it stands in calls.

@@ -6,9 +6,12 @@
     reason = "a failed unwrap fails the test; files are read and written whole"
 )]
 
+mod crash;
 mod definitions;
+mod nodes;
 mod objects;
 mod requests;
+mod rights;
 mod watches;
 
 use std::collections::BTreeSet;
@@ -86,6 +89,15 @@ impl Behind {
 
 /// Kinds and names of what a spec becomes, as the operator renders it.
 fn rendered(name: &str, spec: &Value) -> BTreeSet<String> {
+    render("default", name, spec).iter().map(title).collect()
+}
+
+/// The same in a namespace, with the hash of each.
+fn rendered_with_hashes(namespace: &Namespace, name: &str, spec: &Value) -> BTreeSet<String> {
+    render(namespace.name(), name, spec).iter().map(hashed).collect()
+}
+
+fn render(namespace: &str, name: &str, spec: &Value) -> Vec<Value> {
     let mut spec = spec.clone();
     spec["image"] = IMAGE.into();
     let manifest = json!({
@@ -93,25 +105,59 @@ fn rendered(name: &str, spec: &Value) -> BTreeSet<String> {
     });
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, manifest.to_string()).unwrap();
-    let yaml = printed(&["render", "-f", file.path().to_str().unwrap()]);
+    let path = file.path().to_str().unwrap();
+    // The operator of a test runs outside of the cluster: no namespace has to be let in for it.
+    let flags = ["--namespace", namespace, "--operator-namespace", ""];
+    let yaml = printed(&[&["render", "-f", path][..], &flags].concat());
     let documents = serde_yaml::Deserializer::from_str(&yaml);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     documents
         .map(|document| serde::Deserialize::deserialize(document).unwrap())
-        .map(|object: Value| format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"])))
         .collect()
 }
 
 /// Kinds and names of the objects of a cluster.
 fn objects(namespace: &Namespace, name: &str) -> BTreeSet<String> {
+    stored(namespace, name).iter().map(title).collect()
+}
+
+/// The same with the hash of each.
+fn hashed_objects(namespace: &Namespace, name: &str) -> BTreeSet<String> {
+    stored(namespace, name).iter().map(hashed).collect()
+}
+
+fn stored(namespace: &Namespace, name: &str) -> Vec<Value> {
     let kinds = "serviceaccount,service,configmap,pvc,networkpolicy,pdb,deployment,statefulset,ingress";
     let list = namespace.get(&[kinds, "-l", &format!("nsq.rs/cluster={name}")]);
-    let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
+    list["items"].as_array().cloned().unwrap_or_default()
+}
+
+fn title(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    items
-        .iter()
-        .map(|object| format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"])))
-        .collect()
+    format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
+}
+
+/// What an object is and what it says. Claims and the StatefulSet keep what was true when they were made: of them the parts count
+/// that follow the spec.
+fn hashed(object: &Value) -> String {
+    let note = |key: &str| {
+        object["metadata"]["annotations"][key]
+            .as_str()
+            .unwrap_or_default()
+    };
+    let said = match object["kind"].as_str() {
+        Some("PersistentVolumeClaim") => object["spec"]["resources"]["requests"]["storage"].to_string(),
+        Some("StatefulSet") => {
+            let spec = &object["spec"];
+            let partition = &spec["updateStrategy"]["rollingUpdate"]["partition"];
+            format!(
+                "{} {} {partition}",
+                note("nsq.rs/template-hash"),
+                spec["replicas"]
+            )
+        }
+        _ => note("nsq.rs/spec-hash").to_owned(),
+    };
+    format!("{} {said}", title(object))
 }
 
 /// Makes the operator look at a cluster again, by a change that means nothing.
