@@ -18,6 +18,8 @@ const BIN_DIR: &str = "NSQ_BIN_DIR";
 pub struct Operator {
     child: Child,
     folder: tempfile::TempDir,
+    /// Where its endpoints are, as it said.
+    http: Option<SocketAddr>,
 }
 
 impl Operator {
@@ -39,19 +41,31 @@ impl Operator {
     #[track_caller]
     #[must_use]
     pub fn start_as(namespace: &Namespace, kubeconfig: &Path, flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let log = File::create(folder.path().join("log")).unwrap();
         let name = namespace.name();
-        let mut command = program();
-        command.arg("run").args(flags);
         let usual = [
-            ("--http-address", "127.0.0.1:0"),
             ("--debounce", "200ms"),
             ("--watch-namespaces", name),
             ("--lease-namespace", name),
         ];
-        for (flag, value) in usual.into_iter().filter(|(flag, _)| !flags.contains(flag)) {
-            command.args([flag, value]);
+        let missing = usual.into_iter().filter(|(flag, _)| !flags.contains(flag));
+        let all: Vec<&str> = flags
+            .iter()
+            .copied()
+            .chain(missing.flat_map(|(flag, value)| [flag, value]))
+            .collect();
+        Self::start_everywhere(kubeconfig, &all)
+    }
+
+    /// Starts one with these flags alone: it looks at every namespace and does nothing sooner than for a user.
+    #[track_caller]
+    #[must_use]
+    pub fn start_everywhere(kubeconfig: &Path, flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
+        let mut command = program();
+        command.arg("run").args(flags);
+        if !flags.contains(&"--http-address") {
+            command.args(["--http-address", "127.0.0.1:0"]);
         }
         let child = command
             .env("KUBECONFIG", kubeconfig)
@@ -60,9 +74,22 @@ impl Operator {
             .stderr(log)
             .spawn()
             .unwrap();
-        let operator = Self { child, folder };
-        eventually(BOUND, || operator.http().is_some());
+        let mut operator = Self {
+            child,
+            folder,
+            http: None,
+        };
+        eventually(BOUND, || {
+            operator.http = listening(&operator.log());
+            operator.http.is_some()
+        });
         operator
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it logged.
@@ -71,18 +98,11 @@ impl Operator {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    fn http(&self) -> Option<SocketAddr> {
-        let log = self.log();
-        let line = log.lines().find(|line| line.contains("HTTP: listening on "))?;
-        let address = line.split("listening on ").nth(1)?;
-        address.split(['"', ' ']).next()?.parse().ok()
-    }
-
     /// What one of its endpoints answers.
     #[track_caller]
     #[must_use]
     pub fn ask(&self, target: &str) -> Reply {
-        request(self.http().unwrap(), "GET", target, b"")
+        request(self.http.unwrap(), "GET", target, b"")
     }
 
     /// Its metrics.
@@ -169,6 +189,12 @@ impl Operator {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn listening(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains("HTTP: listening on "))?;
+    let address = line.split("listening on ").nth(1)?;
+    address.split(['"', ' ']).next()?.parse().ok()
 }
 
 /// The program.

@@ -93,13 +93,7 @@ pub(crate) fn cluster(action: Action) -> Outcome {
 /// # Errors
 /// The target cannot be installed, or a build failed.
 pub(crate) fn image() -> Result<PathBuf, String> {
-    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-    if answers("rustup", "--version") {
-        run(command("rustup").args(["target", "add", &target]))?;
-    }
-    if !answers("musl-gcc", "--version") {
-        run(command("apt-get").args(["install", "-y", "-q", "musl-tools"]))?;
-    }
+    let target = static_target()?;
     let mut build = cargo();
     build.args(["build", "--locked", "--target", &target]);
     for daemon in DAEMONS {
@@ -114,6 +108,44 @@ pub(crate) fn image() -> Result<PathBuf, String> {
     }
     run(&mut pack)?;
     Ok(archive)
+}
+
+/// Builds the image of the operator, for measurements: its static program in release, without symbols. Gives the folder of the
+/// program and the archive.
+///
+/// # Errors
+/// The target cannot be installed, or a build failed.
+pub(crate) fn operator_image() -> Result<(PathBuf, PathBuf), String> {
+    let target = static_target()?;
+    let mut build = cargo();
+    build.args([
+        "build",
+        "--release",
+        "--locked",
+        "--target",
+        &target,
+        "--package",
+        "nsq-operator",
+    ]);
+    run(build.env("CARGO_PROFILE_RELEASE_STRIP", "symbols"))?;
+    let programs = target_dir().join(&target).join("release");
+    let archive = target_dir().join("images/nsq-operator.tar");
+    let mut pack = script("image.sh");
+    pack.arg("build").arg(&archive).arg("nsq-rs/nsq-operator:scale");
+    run(pack.arg(programs.join("nsq-operator")))?;
+    Ok((programs, archive))
+}
+
+/// The target of static programs, installed.
+fn static_target() -> Result<String, String> {
+    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    if answers("rustup", "--version") {
+        run(command("rustup").args(["target", "add", &target]))?;
+    }
+    if !answers("musl-gcc", "--version") {
+        run(command("apt-get").args(["install", "-y", "-q", "musl-tools"]))?;
+    }
+    Ok(target)
 }
 
 /// Tells tests where Kubernetes is.

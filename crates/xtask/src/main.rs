@@ -19,6 +19,7 @@ mod kube;
 mod layers;
 mod local;
 mod process;
+mod scale;
 mod tidy;
 mod tools;
 
@@ -75,6 +76,15 @@ enum Task {
         #[arg(value_enum)]
         action: kube::Action,
     },
+    /// Measure the operator with a thousand clusters on a control plane of its own (Linux, root)
+    Scale {
+        /// Measure the static program as it is in an image, and the size of that
+        #[arg(long)]
+        image: bool,
+        /// Arguments of the measuring program, for example `--clusters 20 --idle 60 --cases converge,restart`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Build the container image of the daemons into target/images/, without a container engine
     Image,
     /// Run each fuzz target for a while (needs cargo-fuzz)
@@ -104,6 +114,7 @@ fn main() -> ExitCode {
         Some(Task::CrashOperator) => crash::operator(),
         Some(Task::Kube { action }) => kube::cluster(action),
         Some(Task::Image) => kube::image().map(|path| println!("{}", path.display())),
+        Some(Task::Scale { image, args }) => scale::run(image, &args),
         Some(Task::Fuzz { seconds, target }) => fuzz::run(seconds, target.as_deref()),
     };
     match result {

@@ -110,10 +110,14 @@ const OUTSIDE: &[(&str, &[&str], &str)] = &[
         &["nsq-service", "nsqd", "nsqlookupd", "nsqadmin", "nsq-operator"],
         "metrics of programs only",
     ),
-    ("kube", &["nsq-operator"], "only the operator knows Kubernetes"),
+    (
+        "kube",
+        &["nsq-operator", "nsq-testbed"],
+        "only the operator knows Kubernetes",
+    ),
     (
         "k8s-openapi",
-        &["nsq-operator"],
+        &["nsq-operator", "nsq-testbed"],
         "only the operator knows Kubernetes",
     ),
 ];

@@ -1,0 +1,166 @@
+//! From a change of a spec to the first write of a child: alone, and while other clusters change.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::cases::{LONG, Run};
+use crate::clusters::{self, Clusters, Key};
+use crate::plane::Plane;
+use crate::report::p99;
+
+/// Changes that are measured.
+const SAMPLES: usize = 100;
+/// Of these, at once on an operator that does nothing else.
+const TOGETHER: usize = 5;
+/// Changes a second of other clusters.
+const RATE: u64 = 100;
+/// Time between two of the changes that are measured under load.
+const BETWEEN: Duration = Duration::from_millis(600);
+
+impl Run {
+    pub(crate) fn change(&mut self) {
+        self.operator();
+        let keys = self.keys.clone();
+        let mut times = Vec::new();
+        for turn in 0..SAMPLES / TOGETHER {
+            let chosen = keys
+                .iter()
+                .cycle()
+                .skip(turn * TOGETHER)
+                .take(TOGETHER.min(keys.len()));
+            let sent: Vec<(Key, Instant)> = chosen
+                .map(|key| (key.clone(), change(&self.plane, key)))
+                .collect();
+            times.extend(arrivals(&self.clusters, &sent));
+        }
+        let name = "spec change to first child write, idle operator, p99";
+        self.report.at_most(name, 2.0, "s", &[p99(&times)]);
+        self.report.note(spread("idle operator", &times));
+    }
+
+    pub(crate) fn load(&mut self) {
+        self.operator();
+        let before = self.operator().look();
+        let (probes, others) = {
+            let mut probes = self.keys.clone();
+            let others = probes.split_off((probes.len() / 10).max(1));
+            (probes, others)
+        };
+        let load = Load::start(&self.plane, others);
+        let mut sent = Vec::new();
+        let began = Instant::now();
+        for (turn, key) in probes.iter().cycle().take(SAMPLES).enumerate() {
+            let due = began + BETWEEN * u32::try_from(turn).unwrap_or(u32::MAX);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if turn >= probes.len() {
+                // The budget of this one changes again: it must have arrived before.
+                let at = turn - probes.len();
+                arrivals(&self.clusters, &sent[at..=at]);
+            }
+            sent.push((key.clone(), change(&self.plane, key)));
+        }
+        let made = load.stop();
+        let seconds = began.elapsed().as_secs_f64();
+        let times = arrivals(&self.clusters, &sent);
+        let after = self.operator().look();
+        self.report.at_most(
+            "the same with 100 changes a second of other clusters, p99",
+            5.0,
+            "s",
+            &[p99(&times)],
+        );
+        self.report.note(spread("under load", &times));
+        self.report.note(format!(
+            "under load: {:.0} changes a second in {seconds:.0} s, {:.1} passes and {:.1} writes a second, {:.2} core",
+            made / seconds,
+            (after.passes - before.passes) / seconds,
+            (after.writes - before.writes) / seconds,
+            (after.processor - before.processor) / seconds,
+        ));
+        self.operator().settle(Duration::from_secs(10), LONG);
+    }
+}
+
+fn spread(what: &str, times: &[f64]) -> String {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: usize| {
+        sorted
+            .get((sorted.len() * share / 100).min(sorted.len() - 1))
+            .copied()
+            .unwrap_or(f64::NAN)
+    };
+    format!(
+        "{what}: {} changes, median {:.2} s, p90 {:.2} s, largest {:.2} s",
+        times.len(),
+        at(50),
+        at(90),
+        at(100)
+    )
+}
+
+/// Another spec each time, which reaches one child alone.
+fn next() -> Value {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let turn = COUNT.fetch_add(1, Ordering::Relaxed);
+    json!({"nsqd": {"pdb": {"maxUnavailable": 2 + turn % 1_000_000}}})
+}
+
+fn change(plane: &Plane, key: &Key) -> Instant {
+    let at = Instant::now();
+    plane
+        .runtime
+        .block_on(clusters::change(&plane.client, key, &next()));
+    at
+}
+
+/// Seconds until each of these changes was at its child.
+fn arrivals(clusters: &Clusters, sent: &[(Key, Instant)]) -> Vec<f64> {
+    let arrived = |(key, at): &(Key, Instant)| {
+        let mut seen = None;
+        nsq_testkit::eventually(LONG, || {
+            seen = clusters.changed_at(key).filter(|seen| seen > at);
+            seen.is_some()
+        });
+        seen.map_or(f64::INFINITY, |seen| (seen - *at).as_secs_f64())
+    };
+    sent.iter().map(arrived).collect()
+}
+
+/// Changes of other clusters, until it is stopped.
+struct Load {
+    stop: Arc<AtomicBool>,
+    made: Arc<AtomicUsize>,
+}
+
+impl Load {
+    fn start(plane: &Plane, keys: Vec<Key>) -> Self {
+        let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (ends, counts) = (Arc::clone(&stop), Arc::clone(&made));
+        let client = plane.client.clone();
+        plane.runtime.spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(1000 / RATE));
+            for key in keys.into_iter().cycle() {
+                ticks.tick().await;
+                if ends.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (client, counts) = (client.clone(), Arc::clone(&counts));
+                tokio::spawn(async move {
+                    clusters::change(&client, &key, &next()).await;
+                    counts.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+        });
+        Self { stop, made }
+    }
+
+    /// Number of changes that were made.
+    fn stop(self) -> f64 {
+        self.stop.store(true, Ordering::Relaxed);
+        f64::from(u32::try_from(self.made.load(Ordering::Relaxed)).unwrap_or(u32::MAX))
+    }
+}
