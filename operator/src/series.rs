@@ -1,25 +1,64 @@
 //! Metrics about clusters, whatever world they run in. Source: operator spec 9.1.
+//!
+//! They are written as text from what is kept of each cluster: families of objects for eleven series of each of a thousand
+//! clusters would take more memory than the clusters.
 
-use std::collections::BTreeMap;
-
-use prometheus::{GaugeVec, Opts, Registry};
+use std::fmt::Write as _;
 
 use crate::api::{ConditionStatus, ConditionType, DrainNode, NsqClusterStatus};
 
-/// States of [`ClusterFacts::nodes`]; everything else counts as `unready`.
+/// States of nodes; everything else counts as `unready`.
 const NODE_STATES: [&str; 6] = ["active", "joining", "fenced", "draining", "sealed", "removing"];
 
 /// What there is to tell about one cluster.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterFacts {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its status.
-    pub status: NsqClusterStatus,
+    /// The labels, as they stand in a sample.
+    labels: Box<str>,
+    ready: bool,
+    stalled: bool,
+    conditions: Box<[(ConditionType, bool)]>,
     /// Number of nodes by state.
-    pub nodes: BTreeMap<&'static str, usize>,
+    nodes: Box<[(&'static str, usize)]>,
+    /// Messages that are left, and the start in Unix seconds.
+    drain: Option<(i64, i64)>,
+    /// Why a rollout waits, and whether a person is needed.
+    rollout: Option<(&'static str, bool)>,
+}
+
+impl ClusterFacts {
+    /// What a status says. `nodes` is the number of nodes by [state](node_state).
+    #[must_use]
+    pub fn of(
+        namespace: &str,
+        name: &str,
+        status: &NsqClusterStatus,
+        nodes: impl IntoIterator<Item = (&'static str, usize)>,
+    ) -> Self {
+        let told = status
+            .conditions
+            .iter()
+            .filter(|condition| tells(status, condition.kind));
+        let is_true = |status| status == ConditionStatus::True;
+        let stuck = status
+            .condition(ConditionType::Stalled)
+            .filter(|condition| is_true(condition.status));
+        let reason = stuck.map_or("gate", |condition| condition.reason.as_str());
+        Self {
+            labels: format!("namespace=\"{namespace}\",nsq_cluster=\"{name}\"").into(),
+            ready: status.is_true(ConditionType::Ready),
+            stalled: stuck.is_some(),
+            conditions: told
+                .map(|condition| (condition.kind, is_true(condition.status)))
+                .collect(),
+            nodes: nodes.into_iter().collect(),
+            drain: status.drain.as_ref().map(|drain| {
+                let left = drain.nodes.iter().map(messages).sum();
+                (left, drain.started_at.0.as_second())
+            }),
+            rollout: status.rollout.as_ref().map(|_| (reason, stuck.is_some())),
+        }
+    }
 }
 
 /// The state of a node as the metric names it.
@@ -31,78 +70,117 @@ pub fn node_state(state: &str) -> &'static str {
         .unwrap_or("unready")
 }
 
-/// A registry with the series of these clusters. `now` is in Unix seconds.
-///
-/// # Errors
-/// Never in practice: all names are constants.
-pub fn registry(clusters: &[ClusterFacts], now: i64) -> Result<Registry, prometheus::Error> {
-    let registry = Registry::new();
-    let of_cluster = &["namespace", "nsq_cluster"][..];
-    let gauge = |name: &str, help: &str, more: &[&str]| {
-        let gauge = GaugeVec::new(Opts::new(name, help), &[of_cluster, more].concat())?;
-        registry.register(Box::new(gauge.clone()))?;
-        Ok::<_, prometheus::Error>(gauge)
-    };
-    let ready = gauge("nsq_operator_cluster_ready", "Condition Ready is True.", &[])?;
-    let stalled = gauge("nsq_operator_cluster_stalled", "Condition Stalled is True.", &[])?;
-    let conditions = gauge(
-        "nsq_operator_cluster_condition",
-        "Conditions that are True.",
-        &["type"],
-    )?;
-    let nodes = gauge("nsq_operator_nodes", "Nodes by state.", &["state"])?;
-    let left = gauge(
-        "nsq_operator_drain_remaining_messages",
-        "Messages on nodes being drained.",
-        &[],
-    )?;
-    let age = gauge("nsq_operator_drain_seconds", "Age of the drain.", &[])?;
-    let blocked = gauge(
-        "nsq_operator_rollout_blocked",
-        "The rollout waits for something.",
-        &["reason"],
-    )?;
-    for cluster in clusters {
-        let here = [cluster.namespace.as_str(), cluster.name.as_str()];
-        let status = &cluster.status;
-        ready
-            .with_label_values(&here)
-            .set(truth(status.is_true(ConditionType::Ready)));
-        stalled
-            .with_label_values(&here)
-            .set(truth(status.is_true(ConditionType::Stalled)));
-        for condition in status
-            .conditions
-            .iter()
-            .filter(|condition| tells(status, condition.kind))
-        {
-            let value = truth(condition.status == ConditionStatus::True);
-            conditions
-                .with_label_values(&[here[0], here[1], condition.kind.as_str()])
-                .set(value);
-        }
-        for (state, count) in &cluster.nodes {
-            nodes
-                .with_label_values(&[here[0], here[1], state])
-                .set(whole(*count));
-        }
-        if let Some(drain) = &status.drain {
-            #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
-            left.with_label_values(&here)
-                .set(drain.nodes.iter().map(messages).sum::<i64>() as f64);
-            let seconds = u32::try_from(now - drain.started_at.0.as_second()).unwrap_or(0);
-            age.with_label_values(&here).set(f64::from(seconds));
-        }
-        if status.rollout.is_some() {
-            let stuck = status.condition(ConditionType::Stalled);
-            let stuck = stuck.filter(|condition| condition.status == ConditionStatus::True);
-            let reason = stuck.map_or("gate", |condition| condition.reason.as_str());
-            blocked
-                .with_label_values(&[here[0], here[1], reason])
-                .set(truth(stuck.is_some()));
+/// One family.
+struct Gauge {
+    name: &'static str,
+    help: &'static str,
+    /// The samples of a cluster, at a time in Unix seconds.
+    of: fn(&ClusterFacts, i64, &mut Sample<'_>),
+}
+
+const GAUGES: [Gauge; 7] = [
+    Gauge {
+        name: "cluster_ready",
+        help: "Condition Ready is True.",
+        of: |cluster, _, samples| samples.add(cluster, None, i64::from(cluster.ready)),
+    },
+    Gauge {
+        name: "cluster_stalled",
+        help: "Condition Stalled is True.",
+        of: |cluster, _, samples| samples.add(cluster, None, i64::from(cluster.stalled)),
+    },
+    Gauge {
+        name: "cluster_condition",
+        help: "Conditions that are True.",
+        of: |cluster, _, samples| {
+            for (kind, is_true) in &cluster.conditions {
+                samples.add(cluster, Some(("type", kind.as_str())), i64::from(*is_true));
+            }
+        },
+    },
+    Gauge {
+        name: "nodes",
+        help: "Nodes by state.",
+        of: |cluster, _, samples| {
+            for (state, count) in &cluster.nodes {
+                let count = i64::try_from(*count).unwrap_or(i64::MAX);
+                samples.add(cluster, Some(("state", state)), count);
+            }
+        },
+    },
+    Gauge {
+        name: "drain_remaining_messages",
+        help: "Messages on nodes being drained.",
+        of: |cluster, _, samples| {
+            if let Some((left, _)) = cluster.drain {
+                samples.add(cluster, None, left);
+            }
+        },
+    },
+    Gauge {
+        name: "drain_seconds",
+        help: "Age of the drain.",
+        of: |cluster, now, samples| {
+            if let Some((_, since)) = cluster.drain {
+                samples.add(cluster, None, now.saturating_sub(since).max(0));
+            }
+        },
+    },
+    Gauge {
+        name: "rollout_blocked",
+        help: "The rollout waits for something.",
+        of: |cluster, _, samples| {
+            if let Some((reason, needs_person)) = cluster.rollout {
+                samples.add(cluster, Some(("reason", reason)), i64::from(needs_person));
+            }
+        },
+    },
+];
+
+/// Appends the series of these clusters to a page for Prometheus. `now` is in Unix seconds.
+pub fn write<'a>(page: &mut String, clusters: &(impl Iterator<Item = &'a ClusterFacts> + Clone), now: i64) {
+    for gauge in &GAUGES {
+        let mut samples = Sample {
+            page,
+            name: gauge.name,
+            help: gauge.help,
+            any: false,
+        };
+        for cluster in clusters.clone() {
+            (gauge.of)(cluster, now, &mut samples);
         }
     }
-    Ok(registry)
+}
+
+/// Samples of one family; it has a head once there is one.
+struct Sample<'a> {
+    page: &'a mut String,
+    name: &'a str,
+    help: &'a str,
+    any: bool,
+}
+
+impl Sample<'_> {
+    fn add(&mut self, cluster: &ClusterFacts, more: Option<(&str, &str)>, value: i64) {
+        let (name, labels) = (self.name, &cluster.labels);
+        // Writing to a String cannot fail.
+        if !std::mem::replace(&mut self.any, true) {
+            let help = self.help;
+            let _ = writeln!(
+                self.page,
+                "# HELP nsq_operator_{name} {help}\n# TYPE nsq_operator_{name} gauge"
+            );
+        }
+        let _ = match more {
+            None => writeln!(self.page, "nsq_operator_{name}{{{labels}}} {value}"),
+            Some((key, word)) => {
+                writeln!(
+                    self.page,
+                    "nsq_operator_{name}{{{labels},{key}=\"{word}\"}} {value}"
+                )
+            }
+        };
+    }
 }
 
 /// A cluster that should not be available is no alarm.
@@ -115,10 +193,24 @@ fn messages(node: &DrainNode) -> i64 {
     node.depth + node.in_flight + node.deferred
 }
 
-fn truth(value: bool) -> f64 {
-    f64::from(u8::from(value))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn whole(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+    #[test]
+    fn a_family_has_a_head_and_a_sample_of_each_cluster_or_is_not_there() {
+        let facts = |name| ClusterFacts::of("ns", name, &NsqClusterStatus::default(), [("active", 3)]);
+        let clusters = [facts("a"), facts("b")];
+        let mut page = String::new();
+        write(&mut page, &clusters.iter(), 0);
+        let nodes = "# HELP nsq_operator_nodes Nodes by state.\n# TYPE nsq_operator_nodes gauge\n\
+            nsq_operator_nodes{namespace=\"ns\",nsq_cluster=\"a\",state=\"active\"} 3\n\
+            nsq_operator_nodes{namespace=\"ns\",nsq_cluster=\"b\",state=\"active\"} 3\n";
+        assert!(page.contains(nodes), "{page}");
+        assert!(page.contains("nsq_operator_cluster_ready{namespace=\"ns\",nsq_cluster=\"b\"} 0\n"));
+        assert!(!page.contains("drain"), "{page}");
+        let mut empty = String::new();
+        write(&mut empty, &std::iter::empty(), 0);
+        assert!(empty.is_empty());
+    }
 }

@@ -192,7 +192,7 @@ impl<D: Daemons> KubeWorld<'_, D> {
             };
             let ours = child.owner.as_deref() == self.resolved.uid.as_deref() && !child.deleting;
             let older = *kept == Kept::Object(ObjectKind::ConfigMap) && *name != current.name;
-            (ours && older && had != hot).then(|| name.clone())
+            (ours && older && **had != *hot).then(|| name.clone())
         };
         let older: Vec<String> = self.entry.children.iter().filter_map(is_older).collect();
         for name in older {
@@ -238,8 +238,12 @@ impl<D: Daemons> KubeWorld<'_, D> {
             return claim_differs(one, claim);
         }
         let hash = one.annotation(SPEC_HASH).unwrap_or_default();
-        let unchecked = self.remembered.checked.get(&name) != Some(&live.resource_version);
-        live.spec_hash != hash || (live.foreign && unchecked)
+        if !live.foreign {
+            self.remembered.checked.remove(&name);
+        }
+        let unchecked =
+            self.remembered.checked.get(&name).map(String::as_str) != Some(&*live.resource_version);
+        *live.spec_hash != *hash || (live.foreign && unchecked)
     }
 
     /// It belongs to somebody else, also where it looks exactly as ours would. Claims belong to nobody.
@@ -312,7 +316,7 @@ impl<D: Daemons> KubeWorld<'_, D> {
             return Ok(Outcome::Foreign);
         }
         let Detail::Nodes(nodes) = &live.detail else {
-            let same = live.spec_hash == one.annotation(SPEC_HASH).unwrap_or_default();
+            let same = *live.spec_hash == *one.annotation(SPEC_HASH).unwrap_or_default();
             let why = if same { "checked" } else { "changed" };
             let mut applied = writer.apply(namespace, one, None, why).await;
             if live.foreign && matches!(applied, Err(Problem::Invalid(_))) && one.object.get("spec").is_some()
@@ -342,7 +346,7 @@ impl<D: Daemons> KubeWorld<'_, D> {
             .await?
             .ok_or(Problem::Missing)?;
         let version = fresh.metadata.resource_version.unwrap_or_default();
-        if fresh.metadata.uid.as_deref() != Some(&live.uid) || version != live.resource_version {
+        if fresh.metadata.uid.as_deref() != Some(&*live.uid) || *version != *live.resource_version {
             return Err(Problem::Conflict);
         }
         writer
@@ -370,11 +374,11 @@ impl<D: Daemons> KubeWorld<'_, D> {
             Ok(Outcome::Written(written) | Outcome::Adopted(written)) => {
                 self.remembered.troubles.remove(&name);
                 let live = resolve::child(&self.entry.children, one.kind, &one.name);
-                let same_hash =
-                    live.is_some_and(|live| live.spec_hash == one.annotation(SPEC_HASH).unwrap_or_default());
+                let same_hash = live
+                    .is_some_and(|live| *live.spec_hash == *one.annotation(SPEC_HASH).unwrap_or_default());
                 if let Some(live) = live
                     && same_hash
-                    && live.resource_version != written.resource_version
+                    && *live.resource_version != *written.resource_version
                     && matches!(live.detail, Detail::Nodes(_) | Detail::Deployment(_))
                 {
                     events.push(warning(
@@ -386,9 +390,12 @@ impl<D: Daemons> KubeWorld<'_, D> {
                         ),
                     ));
                 }
-                self.remembered
-                    .checked
-                    .insert(name.clone(), written.resource_version.clone());
+                // Nobody else can have written what was not there.
+                if live.is_some() {
+                    self.remembered
+                        .checked
+                        .insert(name.clone(), written.resource_version.clone());
+                }
                 if self.is_watched(one.kind) {
                     self.remembered.wrote(name, written.resource_version, now);
                     self.retry_in(SOON);
@@ -494,7 +501,7 @@ fn claim_differs(one: &Desired, live: &ClaimDetail) -> bool {
     let labels_differ = labels.is_some_and(|labels| {
         labels
             .iter()
-            .any(|(key, value)| live.labels.get(key).map(String::as_str) != value.as_str())
+            .any(|(key, value)| !value.as_str().is_some_and(|value| live.labels.has(key, value)))
     });
     size != live.requested
         || class.is_some_and(|class| live.attributes_class_name.as_deref() != Some(class))

@@ -10,11 +10,11 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
-use kube::core::PartialObjectMeta;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::foreign;
+use super::trim::{self, Trimmed};
 use crate::build::{HOT_HASH, ObjectKind, POD_HASH, REMOVING_SINCE, RESTARTED_AT, SPEC_HASH, TEMPLATE_HASH};
 
 /// Label that names the cluster of a child.
@@ -57,13 +57,13 @@ impl std::fmt::Display for ClusterKey {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Child {
     /// Its UID.
-    pub uid: String,
+    pub uid: Box<str>,
     /// Version last seen.
-    pub resource_version: String,
+    pub resource_version: Box<str>,
     /// UID of its controller.
-    pub owner: Option<String>,
+    pub owner: Option<Box<str>>,
     /// [`SPEC_HASH`] it carries.
-    pub spec_hash: String,
+    pub spec_hash: Box<str>,
     /// Somebody else wrote its spec or data after us.
     pub foreign: bool,
     /// It is being deleted.
@@ -72,21 +72,21 @@ pub(super) struct Child {
     pub detail: Detail,
 }
 
-/// What only some kinds have.
+/// What only some kinds have. Most objects have nothing, so what is large stands elsewhere.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Detail {
     /// Nothing.
     Plain,
     /// The nodes.
-    Nodes(NodesDetail),
+    Nodes(Box<NodesDetail>),
     /// A registry or the consoles.
-    Deployment(DeploymentDetail),
+    Deployment(Box<DeploymentDetail>),
     /// A pod.
-    Pod(PodDetail),
+    Pod(Box<PodDetail>),
     /// A claim.
-    Claim(ClaimDetail),
+    Claim(Box<ClaimDetail>),
     /// A configuration file of nsqd, by the digest of the hot options in it.
-    File(String),
+    File(Box<str>),
 }
 
 /// The StatefulSet.
@@ -96,8 +96,8 @@ pub(super) struct NodesDetail {
     pub replicas: i32,
     /// Image, configuration and the rest of its template.
     pub template: TemplateParts,
-    /// Claim templates, which cannot be changed.
-    pub claim_templates: Vec<Value>,
+    /// Claim templates, which cannot be changed: JSON as the server wrote it, a quarter of what it is as values.
+    pub claim_templates: Box<str>,
     /// Revision of its template, once the controller has seen it.
     pub update_revision: Option<String>,
     /// [`TEMPLATE_HASH`] it carries.
@@ -177,13 +177,37 @@ pub(super) struct ClaimDetail {
     /// Its access modes.
     pub access_modes: Vec<String>,
     /// Its labels, which are compared one by one.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// [`DRAINED`].
     pub drained: Option<String>,
     /// [`LEFT`].
     pub left: Option<String>,
     /// `Resizing` and `FileSystemResizePending` conditions that are true, with since when and their text.
     pub resize: Vec<ResizeCondition>,
+}
+
+/// Labels in one piece, a line each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Labels(Box<str>);
+
+impl Labels {
+    fn of(meta: &ObjectMeta) -> Self {
+        let labels = meta.labels.iter().flatten();
+        Self(
+            labels
+                .map(|(key, value)| format!("{key}={value}\n"))
+                .collect::<String>()
+                .into(),
+        )
+    }
+
+    /// Whether this label has this value. Neither part of a label can have `=` or the end of a line in it.
+    #[must_use]
+    pub(super) fn has(&self, key: &str, value: &str) -> bool {
+        self.0
+            .lines()
+            .any(|line| line.split_once('=') == Some((key, value)))
+    }
 }
 
 /// A condition of a claim that grows.
@@ -232,24 +256,24 @@ fn keep(meta: ObjectMeta, detail: Detail) -> Option<(ClusterKey, String, Child)>
         .flatten()
         .find(|owner| owner.controller == Some(true));
     let child = Child {
-        owner: owner.map(|owner| owner.uid.clone()),
-        spec_hash: annotation(&meta, SPEC_HASH),
+        owner: owner.map(|owner| owner.uid.as_str().into()),
+        spec_hash: annotation(&meta, SPEC_HASH).into(),
         foreign: foreign::is_marked(meta.managed_fields.as_deref().unwrap_or_default()),
         deleting: meta.deletion_timestamp.is_some(),
-        uid: meta.uid.unwrap_or_default(),
-        resource_version: meta.resource_version.unwrap_or_default(),
+        uid: meta.uid.unwrap_or_default().into(),
+        resource_version: meta.resource_version.unwrap_or_default().into(),
         detail,
     };
     Some((key, name, child))
 }
 
-impl<K> Watched for PartialObjectMeta<K> {
+impl<K> Watched for Trimmed<K> {
     fn keep(self, _: Kept) -> Option<(ClusterKey, String, Child)> {
         let hot = annotation(&self.metadata, HOT_HASH);
         let detail = if hot.is_empty() {
             Detail::Plain
         } else {
-            Detail::File(hot)
+            Detail::File(hot.into())
         };
         keep(self.metadata, detail)
     }
@@ -260,6 +284,7 @@ impl<K> Watched for PartialObjectMeta<K> {
 #[resource(inherit = StatefulSet)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SlimStatefulSet {
+    #[serde(default, deserialize_with = "trim::metadata")]
     metadata: ObjectMeta,
     #[serde(default)]
     spec: SlimSetSpec,
@@ -286,6 +311,7 @@ struct SlimSetStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct SlimTemplate {
+    #[serde(deserialize_with = "trim::metadata")]
     metadata: ObjectMeta,
     spec: SlimPodSpec,
 }
@@ -345,12 +371,12 @@ impl Watched for SlimStatefulSet {
                 &template.spec,
                 annotation(&self.metadata, POD_HASH),
             ),
-            claim_templates: self.spec.volume_claim_templates,
+            claim_templates: Value::from(self.spec.volume_claim_templates).to_string().into(),
             is_settled: seen && self.status.current_revision == self.status.update_revision,
             update_revision: seen.then_some(self.status.update_revision),
             template_hash: annotation(&self.metadata, TEMPLATE_HASH),
         };
-        keep(self.metadata, Detail::Nodes(detail))
+        keep(self.metadata, Detail::Nodes(Box::new(detail)))
     }
 }
 
@@ -359,6 +385,7 @@ impl Watched for SlimStatefulSet {
 #[resource(inherit = Deployment)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SlimDeployment {
+    #[serde(default, deserialize_with = "trim::metadata")]
     metadata: ObjectMeta,
     #[serde(default)]
     spec: SlimDeploymentSpec,
@@ -391,7 +418,7 @@ impl Watched for SlimDeployment {
             ready: status.ready_replicas,
             removing_since: annotation(&self.metadata, REMOVING_SINCE).parse().ok(),
         };
-        keep(self.metadata, Detail::Deployment(detail))
+        keep(self.metadata, Detail::Deployment(Box::new(detail)))
     }
 }
 
@@ -399,6 +426,7 @@ impl Watched for SlimDeployment {
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = Pod)]
 pub(super) struct SlimPod {
+    #[serde(default, deserialize_with = "trim::metadata")]
     metadata: ObjectMeta,
     #[serde(default)]
     spec: SlimPodSpec,
@@ -519,7 +547,7 @@ impl Watched for SlimPod {
             running: running || ready.is_some(),
             waiting: waiting(&self.status),
         };
-        keep(self.metadata, Detail::Pod(detail))
+        keep(self.metadata, Detail::Pod(Box::new(detail)))
     }
 }
 
@@ -527,6 +555,7 @@ impl Watched for SlimPod {
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = PersistentVolumeClaim)]
 pub(super) struct SlimClaim {
+    #[serde(default, deserialize_with = "trim::metadata")]
     metadata: ObjectMeta,
     #[serde(default)]
     spec: SlimClaimSpec,
@@ -572,7 +601,7 @@ impl Watched for SlimClaim {
             class_name: self.spec.storage_class_name,
             attributes_class_name: self.spec.volume_attributes_class_name,
             access_modes: self.spec.access_modes,
-            labels: self.metadata.labels.clone().unwrap_or_default(),
+            labels: Labels::of(&self.metadata),
             drained: some(annotation(&self.metadata, DRAINED)),
             left: some(annotation(&self.metadata, LEFT)),
             resize: resize
@@ -583,6 +612,6 @@ impl Watched for SlimClaim {
                 })
                 .collect(),
         };
-        keep(self.metadata, Detail::Claim(detail))
+        keep(self.metadata, Detail::Claim(Box::new(detail)))
     }
 }

@@ -1,6 +1,6 @@
 //! What goes: objects that are not wanted any more, and claims of nodes that were drained. Source: operator spec 5.3, 5.7.
 
-use super::child::{Child, ClaimDetail, DRAINED, Detail, Kept};
+use super::child::{Child, DRAINED, Detail, Kept};
 use super::observe;
 use super::problem::Problem;
 use super::resolve;
@@ -25,7 +25,7 @@ impl<D: Daemons> KubeWorld<'_, D> {
         });
         let mut problems = Vec::new();
         for (kind, name, child) in orphans {
-            let identity = (child.uid.as_str(), None);
+            let identity = (&*child.uid, None);
             let deleted =
                 self.shared
                     .writer
@@ -103,9 +103,12 @@ impl<D: Daemons> KubeWorld<'_, D> {
         }
         let mut gone: Vec<(String, Child)> = Vec::new();
         for ((kept, name), child) in &self.entry.children {
-            let Detail::Claim(ClaimDetail { drained: Some(_), .. }) = &child.detail else {
+            let Detail::Claim(claim) = &child.detail else {
                 continue;
             };
+            if claim.drained.is_none() {
+                continue;
+            }
             let ordinal = name
                 .rsplit_once('-')
                 .and_then(|(_, ordinal)| ordinal.parse::<i32>().ok());
@@ -147,7 +150,7 @@ impl<D: Daemons> KubeWorld<'_, D> {
             .annotations
             .as_ref()
             .is_some_and(|all| all.contains_key(DRAINED));
-        if fresh.metadata.uid.as_deref() != Some(&child.uid) || !marked {
+        if fresh.metadata.uid.as_deref() != Some(&*child.uid) || !marked {
             return Err(Problem::Conflict);
         }
         let version = fresh.metadata.resource_version.as_deref();

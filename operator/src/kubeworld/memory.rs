@@ -121,10 +121,10 @@ mod tests {
 
     fn children(version: &str) -> Children {
         let child = Child {
-            uid: "u".to_owned(),
-            resource_version: version.to_owned(),
+            uid: "u".into(),
+            resource_version: version.into(),
             owner: None,
-            spec_hash: String::new(),
+            spec_hash: "".into(),
             foreign: false,
             deleting: false,
             detail: Detail::Plain,

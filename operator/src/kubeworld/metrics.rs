@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus::{
-    Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
 use super::child::ClusterKey;
@@ -201,18 +201,14 @@ impl Metrics {
     ///
     /// # Errors
     /// The encoder failed.
-    pub(super) fn render(&self, store: Option<&Store>, now: i64) -> Result<Vec<u8>, prometheus::Error> {
+    pub(super) fn render(&self, store: Option<&Store>, now: i64) -> Result<String, prometheus::Error> {
         self.inner.objects.reset();
         for (kind, count) in store.map(Store::counts).unwrap_or_default() {
             let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
             self.inner.objects.with_label_values(&[kind]).set(count);
         }
-        let clusters: Vec<ClusterFacts> = self.inner.clusters.lock().values().cloned().collect();
-        let mut families = self.inner.registry.gather();
-        families.extend(series::registry(&clusters, now)?.gather());
-        families.sort_by(|a, b| a.name().cmp(b.name()));
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&families, &mut text)?;
-        Ok(text)
+        let mut page = TextEncoder::new().encode_to_string(&self.inner.registry.gather())?;
+        series::write(&mut page, &self.inner.clusters.lock().values(), now);
+        Ok(page)
     }
 }

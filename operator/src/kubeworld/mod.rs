@@ -2,7 +2,7 @@
 //!
 //! | part | owns |
 //! |---|---|
-//! | `child`, `store`, `watches`, `foreign` | what is known of the API server's objects, by cluster |
+//! | `child`, `trim`, `store`, `watches`, `foreign` | what is known of the API server's objects, by cluster |
 //! | `queue`, `runner` | which cluster gets a pass when |
 //! | `world`, `observe`, `resolve`, `apis`, `slots` | what a pass sees |
 //! | `apply`, `requests`, `deletes`, `status`, `writer`, `problem`, `memory` | what a pass does, and what it remembers for the next one |
@@ -35,6 +35,7 @@ mod serve;
 mod slots;
 mod status;
 mod store;
+mod trim;
 mod watches;
 mod world;
 mod writer;
@@ -42,7 +43,7 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::{Client, Config};
 use nsq_service::clock::{Clock, SystemClock};
 use nsq_service::listen::Listener;
@@ -225,6 +226,7 @@ impl Process {
             changed,
             metrics: self.metrics.clone(),
             selector: self.options.selector.clone(),
+            turn: Arc::default(),
         };
         let watching = watcher.start(&self.client, sources);
         let runner = Runner::new(&self.options, Arc::new(self.shared(store, leadership)));
@@ -247,7 +249,6 @@ impl Process {
             controller: "nsq-operator".to_owned(),
             instance: Some(self.me.clone()),
         };
-        let recorder = Recorder::new(self.client.clone(), reporter);
         // Outside of a cluster there is no namespace to let in.
         let own = || self.config.default_namespace.clone();
         let inside = std::path::Path::new("/var/run/secrets/kubernetes.io/serviceaccount").exists();
@@ -257,7 +258,7 @@ impl Process {
             .clone()
             .or_else(|| inside.then(own));
         Shared {
-            writer: Writer::new(self.client.clone(), leadership, recorder, self.metrics.clone()),
+            writer: Writer::new(self.client.clone(), leadership, reporter, self.metrics.clone()),
             store,
             daemons: HttpDaemons::with_timeout(self.options.daemon_timeout),
             around: Surroundings {

@@ -29,10 +29,10 @@ pub(super) const LOOKUPD_HTTP: i64 = 4161;
 /// What the daemons of a cluster answered, by the UID of the pod.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    pub(super) facts: BTreeMap<String, Result<Facts, String>>,
-    pub(super) registered: BTreeMap<String, Result<Vec<Address>, String>>,
+    pub(super) facts: BTreeMap<Box<str>, Result<Facts, String>>,
+    pub(super) registered: BTreeMap<Box<str>, Result<Vec<Address>, String>>,
     /// What an nsqd said that is not ready.
-    pub(super) unready: BTreeMap<String, String>,
+    pub(super) unready: BTreeMap<Box<str>, String>,
 }
 
 enum Answer {
@@ -45,7 +45,7 @@ pub(super) fn pods(children: &Children) -> impl Iterator<Item = (&str, &Child, &
     children
         .iter()
         .filter_map(|((kept, name), child)| match &child.detail {
-            Detail::Pod(pod) if *kept == Kept::Pod => Some((name.as_str(), &**child, pod)),
+            Detail::Pod(pod) if *kept == Kept::Pod => Some((name.as_str(), &**child, &**pod)),
             _ => None,
         })
 }
@@ -339,7 +339,7 @@ pub(super) fn deployments(children: &Children) -> impl Iterator<Item = (&str, &D
     children
         .iter()
         .filter_map(|((_, name), child)| match &child.detail {
-            Detail::Deployment(detail) => Some((name.as_str(), detail)),
+            Detail::Deployment(detail) => Some((name.as_str(), &**detail)),
             _ => None,
         })
 }

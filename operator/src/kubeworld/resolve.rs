@@ -59,7 +59,7 @@ pub(super) fn resolve(cluster: &NsqCluster, entry: &Entry, apis: Apis, around: &
     resolved.operator_namespace.clone_from(&around.operator_namespace);
     resolved.apis = apis;
     resolved.live = Live {
-        claim_templates: live.map(|live| live.claim_templates.clone()),
+        claim_templates: live.and_then(|live| serde_json::from_str(&live.claim_templates).ok()),
         claims: claims(&entry.children),
     };
     resolved
@@ -136,19 +136,19 @@ mod tests {
         let mut entry = Entry::default();
         if let Some(image) = live {
             let child = Child {
-                uid: "u".to_owned(),
-                resource_version: "1".to_owned(),
+                uid: "u".into(),
+                resource_version: "1".into(),
                 owner: None,
-                spec_hash: String::new(),
+                spec_hash: "".into(),
                 foreign: false,
                 deleting: false,
-                detail: Detail::Nodes(NodesDetail {
+                detail: Detail::Nodes(Box::new(NodesDetail {
                     template: TemplateParts {
                         image: image.to_owned(),
                         ..TemplateParts::default()
                     },
                     ..NodesDetail::default()
-                }),
+                })),
             };
             let name = (Kept::Object(ObjectKind::StatefulSet), "c-nsqd".to_owned());
             entry.children.insert(name, Arc::new(child));

@@ -220,10 +220,5 @@ fn facts<D: Daemons>(world: &KubeWorld<'_, D>, key: &ClusterKey, plan: &Plan) ->
         };
         *nodes.entry(state).or_insert(0) += 1;
     }
-    ClusterFacts {
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
-        status: plan.status.clone(),
-        nodes,
-    }
+    ClusterFacts::of(&key.namespace, &key.name, &plan.status, nodes)
 }

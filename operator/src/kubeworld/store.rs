@@ -282,10 +282,10 @@ mod tests {
 
     fn child(version: &str, hash: &str) -> Object {
         Object::Child(Arc::new(Child {
-            uid: "u".to_owned(),
-            resource_version: version.to_owned(),
+            uid: "u".into(),
+            resource_version: version.into(),
             owner: None,
-            spec_hash: hash.to_owned(),
+            spec_hash: hash.into(),
             foreign: false,
             deleting: false,
             detail: Detail::Plain,
@@ -299,7 +299,7 @@ mod tests {
         assert!(store.put(SERVICE, &c, "s", child("1", "a")));
         assert!(!store.put(SERVICE, &c, "s", child("2", "a")));
         let kept = store.snapshot(&c).children[&(Kept::Object(ObjectKind::Service), "s".to_owned())].clone();
-        assert_eq!(kept.resource_version, "2");
+        assert_eq!(&*kept.resource_version, "2");
         assert!(store.put(SERVICE, &c, "s", child("3", "b")));
     }
 

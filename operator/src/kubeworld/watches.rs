@@ -9,17 +9,18 @@ use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt as _, watcher::DefaultBackoff};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use super::child::{ClusterKey, Kept, SlimClaim, SlimDeployment, SlimPod, SlimStatefulSet, Watched};
 use super::metrics::Metrics;
 use super::store::{Object, Source, Store, StoreKind};
+use super::trim::Trimmed;
 use crate::api::{NsqChannel, NsqCluster, NsqTopic};
 use crate::build::ObjectKind;
 
@@ -71,6 +72,8 @@ pub(super) struct Watcher {
     pub metrics: Metrics,
     /// Label selector of our own kinds.
     pub selector: String,
+    /// Who lists: a page of five hundred objects takes megabytes until it is read, so the watches take turns.
+    pub turn: Arc<Mutex<()>>,
 }
 
 impl Watcher {
@@ -155,7 +158,7 @@ impl Watcher {
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K: Resource<Scope = kube::core::NamespaceResourceScope>,
     {
-        let api: Api<PartialObjectMeta<K>> = api(client, source.namespace.as_deref());
+        let api: Api<Trimmed<K>> = api(client, source.namespace.as_deref());
         let stream = watcher(api, watcher::Config::default().labels(OURS));
         self.children(source, stream).await;
     }
@@ -184,9 +187,13 @@ impl Watcher {
     ) {
         let mut stream = std::pin::pin!(stream.backoff(DefaultBackoff::default()));
         let mut seen = BTreeSet::new();
+        let mut turn = None;
         while let Some(event) = stream.next().await {
             match event {
-                Ok(Event::Init) => seen.clear(),
+                Ok(Event::Init) => {
+                    seen.clear();
+                    turn = Some(Arc::clone(&self.turn).lock_owned().await);
+                }
                 Ok(Event::InitApply(object)) => {
                     if let Some((key, name, object)) = read(object) {
                         seen.insert((key.clone(), name.clone()));
@@ -197,6 +204,7 @@ impl Watcher {
                     for key in self.store.listed(&source, &std::mem::take(&mut seen)) {
                         self.tell(key).await;
                     }
+                    drop(turn.take());
                 }
                 Ok(Event::Apply(object)) => {
                     if let Some((key, name, object)) = read(object) {
@@ -211,6 +219,8 @@ impl Watcher {
                     }
                 }
                 Err(error) => {
+                    // What waits before it lists again keeps nobody waiting.
+                    drop(turn.take());
                     self.metrics.watch_restarted(source.kind.as_str());
                     tracing::warn!("watch of {}: {error}", source.kind.as_str());
                 }

@@ -1,13 +1,15 @@
 //! Every request that changes something goes through here: it asks who leads, counts, logs, and says what went wrong.
 //! Source: operator spec 5.1, 5.2.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Pod};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams, Preconditions};
 use kube::core::{GroupVersionKind, PartialObjectMeta};
-use kube::runtime::events::{Event as KubeEvent, EventType, Recorder};
+use kube::runtime::events::{Event as KubeEvent, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::foreign::{CHILDREN, FENCE, STATUS};
@@ -21,12 +23,16 @@ use crate::plan::{CLEANUP, Event, Hold};
 /// Longest wait for one answer of the API server.
 const REQUEST: Duration = Duration::from_secs(15);
 
+/// Events that are kept to be counted.
+const REMEMBERED_EVENTS: usize = 256;
+
 /// Writes objects of one API server.
 #[derive(Clone)]
 pub(super) struct Writer {
     client: Client,
     leadership: Leadership,
-    recorder: Recorder,
+    recorder: Arc<Mutex<(Recorder, usize)>>,
+    reporter: Reporter,
     metrics: Metrics,
 }
 
@@ -42,13 +48,26 @@ pub(super) struct Written {
 impl Writer {
     /// A writer that works while `leadership` says so.
     #[must_use]
-    pub(super) fn new(client: Client, leadership: Leadership, recorder: Recorder, metrics: Metrics) -> Self {
+    pub(super) fn new(client: Client, leadership: Leadership, reporter: Reporter, metrics: Metrics) -> Self {
+        let recorder = Recorder::new(client.clone(), reporter.clone());
         Self {
             client,
             leadership,
-            recorder,
+            recorder: Arc::new(Mutex::new((recorder, 0))),
+            reporter,
             metrics,
         }
+    }
+
+    /// What tells events. It keeps each of them for six minutes, to count the same one again; a thousand clusters tell
+    /// thousands, so after some it begins anew.
+    fn recorder(&self) -> Recorder {
+        let mut recorder = self.recorder.lock();
+        if recorder.1 >= REMEMBERED_EVENTS {
+            *recorder = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
+        }
+        recorder.1 += 1;
+        recorder.0.clone()
     }
 
     fn may_write(&self) -> Result<(), Problem> {
@@ -343,7 +362,7 @@ impl Writer {
             secondary: None,
         };
         tracing::info!(namespace, name, reason = %event.reason, "{}", event.note);
-        match bounded(self.recorder.publish(&told, &about)).await {
+        match bounded(self.recorder().publish(&told, &about)).await {
             Ok(()) => self.metrics.wrote("Event", "event"),
             Err(problem) => tracing::warn!(namespace, name, "event not told: {problem}"),
         }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nsq_service::http::{Failure, Limits, Method, Reply, Request, Route, Router, serve};
 use nsq_service::listen::Listener;
 use nsq_service::tasks::Tasks;
-use prometheus::{Encoder as _, TextEncoder};
 use serde::Serialize;
 
 use super::ident::Ident;
@@ -89,19 +88,10 @@ async fn discovery(shown: Shared, _: Request) -> Result<Reply, Failure> {
 }
 
 async fn metrics(shown: Shared, _: Request) -> Result<Reply, Failure> {
-    let registry = {
-        let shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let facts = ClusterFacts {
-            namespace: "local".to_owned(),
-            name: shown.cluster.clone(),
-            status: shown.status.clone(),
-            nodes: shown.nodes.clone(),
-        };
-        series::registry(&[facts], shown.now).map_err(|error| Failure::internal(&error))?
-    };
-    let mut text = Vec::new();
-    TextEncoder::new()
-        .encode(&registry.gather(), &mut text)
-        .map_err(|error| Failure::internal(&error))?;
-    Ok(Reply::content("text/plain; version=0.0.4; charset=utf-8", text))
+    let mut page = String::new();
+    let shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+    let nodes = shown.nodes.iter().map(|(state, count)| (*state, *count));
+    let facts = ClusterFacts::of("local", &shown.cluster, &shown.status, nodes);
+    series::write(&mut page, &std::iter::once(&facts), shown.now);
+    Ok(Reply::content("text/plain; version=0.0.4; charset=utf-8", page))
 }

@@ -176,10 +176,7 @@ const RESERVES: &[Reserve] = &[
             "nsqd/src/metrics",
             "nsqlookupd/src/metrics",
             "nsqadmin/src/metrics",
-            "operator/src/series",
             "operator/src/kubeworld/metrics",
-            // The /metrics of local mode itself.
-            "operator/src/localworld/serve",
         ],
         why: "metrics belong to the metrics modules",
     },
