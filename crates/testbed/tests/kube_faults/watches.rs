@@ -173,6 +173,8 @@ fn op_053_a_status_that_is_written_wakes_nobody() {
     let patch = json!({"spec": {"nsqd": {"drain": {"timeout": "11m"}}}}).to_string();
     namespace.kubectl(&["patch", "nsqcluster", "demo", "--type=merge", "-p", &patch]);
     eventually(BOUND, || statuses() > written);
+    // A pass counts when it has ended.
+    demo.operator.await_passes_beyond(before, 1);
     looks(10);
     assert_eq!(statuses(), written + 1);
     assert!(
