@@ -74,7 +74,7 @@ impl Daemons {
             host,
             state: Mutex::new(State {
                 lookupds,
-                log_level: "info".into(),
+                log_level: level(b"info"),
                 draining: None,
                 empty_since: None,
             }),
@@ -144,7 +144,7 @@ impl Daemons {
             }
             "/config/log_level" => {
                 if put.is_some() {
-                    state.log_level = String::from_utf8_lossy(body).into_owned().into();
+                    state.log_level = level(body);
                 }
                 Some(state.log_level.clone())
             }
@@ -202,6 +202,13 @@ fn info(host: &str, draining: bool) -> Value {
         "max_output_buffer_timeout": 30_000_000_000_u64, "max_deflate_level": 6, "topology_zone": "",
         "topology_region": "", "extensions": ["lifecycle", "evacuate", "join", "ready"],
         "phase": if draining { "draining" } else { "active" }, "release": "0.1.0"})
+}
+
+/// As nsqd shows it: the number of a name.
+fn level(name: &[u8]) -> Value {
+    let names: [&[u8]; 5] = [b"debug", b"info", b"warn", b"error", b"fatal"];
+    let at = names.iter().position(|known| *known == name);
+    at.map_or(Value::Null, |at| (at + 1).into())
 }
 
 fn unix_ms() -> i64 {
