@@ -94,7 +94,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         group: "events.k8s.io",
         resources: &["events"],
-        verbs: &["create", "patch"],
+        verbs: &["create"],
     },
 ];
 

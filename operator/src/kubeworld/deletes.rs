@@ -19,7 +19,7 @@ impl<D: Daemons> KubeWorld<'_, D> {
             let Kept::Object(kind) = *kept else { return None };
             let ours = child.owner.is_some() && child.owner.as_deref() == self.resolved.uid.as_deref();
             let wanted = desired.iter().any(|one| one.kind == kind && one.name == *name);
-            let in_use = kind == ObjectKind::ConfigMap && !settled;
+            let in_use = kind == ObjectKind::ConfigMap && (!settled || self.is_mounted(name));
             let stays = matches!(kind, ObjectKind::PersistentVolumeClaim | ObjectKind::StatefulSet);
             (ours && !wanted && !in_use && !stays && !child.deleting).then_some((kind, name, child))
         });
@@ -81,6 +81,14 @@ impl<D: Daemons> KubeWorld<'_, D> {
             }
         }
         self.remembered.unwatched_at = generation;
+    }
+
+    /// A pod has this ConfigMap, or a template that was seen last: in the pass that changes the template the controller still
+    /// counts as settled on the one before.
+    fn is_mounted(&self, map: &str) -> bool {
+        let set = resolve::nodes(&self.entry.children, &self.key.name);
+        set.is_some_and(|(_, set)| set.template.config == map)
+            || observe::pods(&self.entry.children).any(|(_, _, pod)| pod.template.config == map)
     }
 
     /// No pod needs an older ConfigMap any more.

@@ -43,7 +43,6 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::runtime::events::Reporter;
 use kube::{Client, Config};
 use nsq_service::clock::{Clock, SystemClock};
 use nsq_service::listen::Listener;
@@ -245,10 +244,6 @@ impl Process {
     }
 
     fn shared(&self, store: Arc<Store>, leadership: Leadership) -> Shared<HttpDaemons> {
-        let reporter = Reporter {
-            controller: "nsq-operator".to_owned(),
-            instance: Some(self.me.clone()),
-        };
         // Outside of a cluster there is no namespace to let in.
         let own = || self.config.default_namespace.clone();
         let inside = std::path::Path::new("/var/run/secrets/kubernetes.io/serviceaccount").exists();
@@ -258,7 +253,7 @@ impl Process {
             .clone()
             .or_else(|| inside.then(own));
         Shared {
-            writer: Writer::new(self.client.clone(), leadership, reporter, self.metrics.clone()),
+            writer: Writer::new(self.client.clone(), leadership, &self.me, self.metrics.clone()),
             store,
             daemons: HttpDaemons::with_timeout(self.options.daemon_timeout),
             around: Surroundings {

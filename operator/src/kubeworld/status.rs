@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -12,6 +13,8 @@ use crate::api::{API_VERSION, MemberStatus, NsqClusterStatus};
 use crate::daemon::Daemons;
 use crate::plan::{Event, NodeRequest, Plan};
 
+/// Statuses of declared topics and channels that are written at once.
+const AT_ONCE: usize = 8;
 /// Numbers of a drain are written at most this often.
 const DRAIN_NUMBERS: Duration = Duration::from_secs(30);
 
@@ -40,12 +43,13 @@ pub(super) async fn tell<D: Daemons>(world: &mut KubeWorld<'_, D>, plan: &Plan, 
     cluster(world, plan).await;
     members(world, plan).await;
     let uid = world.cluster.metadata.uid.clone().unwrap_or_default();
+    let now = world.shared.now();
     let cluster = about("NsqCluster", &world.key.name, &uid);
     for event in events {
         world
             .shared
             .writer
-            .event(&world.key.namespace, &cluster, event)
+            .event(&world.key.namespace, &cluster, event, now)
             .await;
     }
     for told in &plan.member_events {
@@ -59,7 +63,9 @@ pub(super) async fn tell<D: Daemons>(world: &mut KubeWorld<'_, D>, plan: &Plan, 
         let uid = meta.and_then(|meta| meta.uid.clone()).unwrap_or_default();
         let member = about(kind, &told.name, &uid);
         let writer = &world.shared.writer;
-        writer.event(&world.key.namespace, &member, &told.event).await;
+        writer
+            .event(&world.key.namespace, &member, &told.event, now)
+            .await;
     }
 }
 
@@ -154,25 +160,25 @@ fn without_numbers(status: &NsqClusterStatus) -> Option<Value> {
     Some(value)
 }
 
+/// Statuses of declared topics and channels, several at once: there may be thousands.
 async fn members<D: Daemons>(world: &mut KubeWorld<'_, D>, plan: &Plan) {
-    let mut retry = None;
-    for (name, after) in &plan.topic_statuses {
-        let before = world
-            .entry
-            .topics
-            .get(name)
-            .and_then(|topic| topic.status.as_ref());
-        retry = retry.max(member(world, "NsqTopic", name, before, after).await);
-    }
-    for (name, after) in &plan.channel_statuses {
-        let before = world
-            .entry
-            .channels
-            .get(name)
-            .and_then(|channel| channel.status.as_ref());
-        retry = retry.max(member(world, "NsqChannel", name, before, after).await);
-    }
-    if let Some(wait) = retry {
+    let this = &*world;
+    let topics = plan.topic_statuses.iter().map(|(name, after)| {
+        let topic = this.entry.topics.get(name);
+        let before = topic.and_then(|topic| topic.status.as_ref());
+        ("NsqTopic", name, before, after)
+    });
+    let channels = plan.channel_statuses.iter().map(|(name, after)| {
+        let channel = this.entry.channels.get(name);
+        let before = channel.and_then(|channel| channel.status.as_ref());
+        ("NsqChannel", name, before, after)
+    });
+    let writes: Vec<_> = topics
+        .chain(channels)
+        .map(|(kind, name, before, after)| member(this, kind, name, before, after))
+        .collect();
+    let waits: Vec<Option<Duration>> = stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
+    if let Some(wait) = waits.into_iter().flatten().max() {
         world.retry_in(wait);
     }
 }

@@ -146,6 +146,8 @@ impl<'a, D: Daemons> KubeWorld<'a, D> {
             wanted: blueprint.wanted(),
             refused: self.remembered.refused.clone(),
             stuck: self.stuck(),
+            settled: resolve::nodes(&self.entry.children, &self.key.name)
+                .is_none_or(|(_, set)| set.is_settled),
             may_roll: self.shared.slots.has_room(self.key),
             topics: self
                 .entry

@@ -1,15 +1,18 @@
 //! Every request that changes something goes through here: it asks who leads, counts, logs, and says what went wrong.
 //! Source: operator spec 5.1, 5.2.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Pod};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams, Preconditions};
+use k8s_openapi::api::events::v1::Event as KubeEvent;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams, PostParams, Preconditions,
+};
 use kube::core::{GroupVersionKind, PartialObjectMeta};
-use kube::runtime::events::{Event as KubeEvent, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::foreign::{CHILDREN, FENCE, STATUS};
@@ -23,16 +26,13 @@ use crate::plan::{CLEANUP, Event, Hold};
 /// Longest wait for one answer of the API server.
 const REQUEST: Duration = Duration::from_secs(15);
 
-/// Events that are kept to be counted.
-const REMEMBERED_EVENTS: usize = 256;
-
 /// Writes objects of one API server.
 #[derive(Clone)]
 pub(super) struct Writer {
     client: Client,
     leadership: Leadership,
-    recorder: Arc<Mutex<(Recorder, usize)>>,
-    reporter: Reporter,
+    /// Who tells events.
+    me: String,
     metrics: Metrics,
 }
 
@@ -48,26 +48,13 @@ pub(super) struct Written {
 impl Writer {
     /// A writer that works while `leadership` says so.
     #[must_use]
-    pub(super) fn new(client: Client, leadership: Leadership, reporter: Reporter, metrics: Metrics) -> Self {
-        let recorder = Recorder::new(client.clone(), reporter.clone());
+    pub(super) fn new(client: Client, leadership: Leadership, me: &str, metrics: Metrics) -> Self {
         Self {
             client,
             leadership,
-            recorder: Arc::new(Mutex::new((recorder, 0))),
-            reporter,
+            me: me.to_owned(),
             metrics,
         }
-    }
-
-    /// What tells events. It keeps each of them for six minutes, to count the same one again; a thousand clusters tell
-    /// thousands, so after some it begins anew.
-    fn recorder(&self) -> Recorder {
-        let mut recorder = self.recorder.lock();
-        if recorder.1 >= REMEMBERED_EVENTS {
-            *recorder = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
-        }
-        recorder.1 += 1;
-        recorder.0.clone()
     }
 
     fn may_write(&self) -> Result<(), Problem> {
@@ -340,7 +327,13 @@ impl Writer {
     }
 
     /// Tells an event about an object. One that cannot be told is only logged.
-    pub(super) async fn event(&self, namespace: &str, about: &ObjectReference, event: &Event) {
+    pub(super) async fn event(
+        &self,
+        namespace: &str,
+        about: &ObjectReference,
+        event: &Event,
+        now: Timestamp,
+    ) {
         if self.may_write().is_err() {
             return;
         }
@@ -349,21 +342,27 @@ impl Writer {
             namespace: Some(namespace.to_owned()),
             ..about.clone()
         };
-        let kind = if event.warning {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        };
+        let kind = if event.warning { "Warning" } else { "Normal" };
         let told = KubeEvent {
-            type_: kind,
-            reason: event.reason.to_string(),
+            metadata: ObjectMeta {
+                name: Some(event_name(name)),
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            type_: Some(kind.to_owned()),
+            reason: Some(event.reason.to_string()),
             note: Some(event.note.clone()),
-            action: event.reason.action().to_owned(),
-            secondary: None,
+            action: Some(event.reason.action().to_owned()),
+            event_time: Some(MicroTime(now)),
+            reporting_controller: Some(CHILDREN.to_owned()),
+            reporting_instance: Some(self.me.clone()),
+            regarding: Some(about),
+            ..KubeEvent::default()
         };
         tracing::info!(namespace, name, reason = %event.reason, "{}", event.note);
-        match bounded(self.recorder().publish(&told, &about)).await {
-            Ok(()) => self.metrics.wrote("Event", "event"),
+        let api: Api<KubeEvent> = Api::namespaced(self.client.clone(), namespace);
+        match bounded(api.create(&PostParams::default(), &told)).await {
+            Ok(_) => self.metrics.wrote("Event", "event"),
             Err(problem) => tracing::warn!(namespace, name, "event not told: {problem}"),
         }
     }
@@ -379,6 +378,12 @@ impl Writer {
             "{action} {kind} {name}"
         );
     }
+}
+
+/// A name that no other event has. Each is an object of its own: a series would keep the note of its first.
+fn event_name(about: &str) -> String {
+    let bits = RandomState::new().hash_one(about);
+    format!("{about}.{bits:016x}")
 }
 
 async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Problem> {

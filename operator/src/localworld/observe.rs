@@ -53,6 +53,7 @@ impl<D: Daemons + 'static> LocalWorld<D> {
             wanted,
             refused: self.refused.clone(),
             stuck: None,
+            settled: true,
             may_roll: true,
             topics: self.declared.topics.clone(),
             channels: self.declared.channels.clone(),

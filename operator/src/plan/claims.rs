@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::action::EventReason;
-use super::draft::Draft;
+use super::draft::{Draft, short};
 use super::observed::{Claim, Growth, Node, Observed, after, since};
 use crate::api::{ConditionType, Quantity, Reason, StorageStatus};
 
@@ -58,15 +58,17 @@ pub(super) fn plan(draft: &Draft<'_>) -> Claims {
             ),
         )),
         (None, Some((claim, growth)), _) => Some((Reason::FileSystemResizePending, text(claim, growth))),
-        (None, None, Some(claim)) => Some((
-            Reason::Resizing,
-            format!(
-                "{} has {} of {}",
-                claim.pod,
-                claim.actual.as_str(),
-                storage.size.as_str()
-            ),
-        )),
+        (None, None, Some(first)) => {
+            let names = pending.iter().take(MAX_NAMES);
+            let names: Vec<String> = names.map(|claim| short(claim.ordinal)).collect();
+            let from = smallest.map_or(first.actual.as_str(), |claim| claim.actual.as_str());
+            let text = format!(
+                "growing volumes {from} -> {}: {} pending",
+                storage.size.as_str(),
+                names.join(", ")
+            );
+            Some((Reason::Resizing, text))
+        }
         (None, None, None) => None,
     };
     Claims {
@@ -140,5 +142,7 @@ pub(super) fn announce(draft: &mut Draft<'_>, claims: &Claims) {
     }
 }
 
+/// Nodes that a message names.
+const MAX_NAMES: usize = 5;
 /// Pods that a status names.
 const MAX_PENDING: usize = 64;

@@ -22,6 +22,8 @@ pub(super) use blockers::{needs_person, severity};
 const MAX_NODES: usize = 64;
 /// A node is empty when two readings this far apart say so, with nothing announced anywhere in between.
 pub(super) const RECHECK: Duration = Duration::from_secs(10);
+/// The progress of a drain is told once in this time.
+const PROGRESS: Duration = Duration::from_secs(300);
 /// A blocker that needs a person is reported as Stalled after this long.
 const BLOCKED_AFTER: Duration = Duration::from_secs(600);
 
@@ -65,6 +67,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, target: i32) -> Drain {
     let leaving = observed.nodes.iter().any(|node| node.ordinal >= current);
     cancel(draft, target);
     if current <= target && !leaving {
+        draft.memory.drain_told = None;
         return aborted(observed, current);
     }
     let before = previous(observed);
@@ -104,6 +107,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, target: i32) -> Drain {
             .collect(),
     };
     started(draft, before, &status);
+    progress(draft, &status);
     let mut drain = summary(draft, target, &steps);
     drain.status = Some(status);
     drain.removals = steps.into_iter().filter_map(|step| step.removal).collect();
@@ -266,6 +270,22 @@ fn started(draft: &mut Draft<'_>, before: Option<&DrainStatus>, status: &DrainSt
         reason: EventReason::DrainStarted,
         note: format!("draining {} {nodes}, {left} on {}", names.len(), names.join(", ")),
     });
+}
+
+/// Says from time to time how far it is.
+fn progress(draft: &mut Draft<'_>, status: &DrainStatus) {
+    let now = draft.observed.now;
+    let told = *draft.memory.drain_told.get_or_insert(now);
+    if super::observed::since(now, told) < PROGRESS {
+        return;
+    }
+    draft.memory.drain_told = Some(now);
+    let left = messages(status.nodes.iter().map(messages_of).sum());
+    let (from, to) = (status.from, status.to);
+    draft.tell(
+        EventReason::DrainProgress,
+        format!("draining {from} -> {to}, {left} left"),
+    );
 }
 
 fn timed_out(draft: &mut Draft<'_>, drain: &mut Drain) {

@@ -150,8 +150,11 @@ fn run(draft: &mut Draft<'_>, parts: &mut Parts) -> Shape {
     if given_up {
         draft.target = current;
     }
-    let registries_first = parts.registries.rolling;
+    let registries_first = registries::roll(draft, &mut parts.registries);
     parts.rollout = rollout::plan(draft, current, !draining && !registries_first);
+    if registries_first && !draining {
+        rollout::watch_registries(draft, &mut parts.rollout);
+    }
     let rolling = parts.rollout.status.is_some();
     let removals = std::mem::take(&mut parts.drain.removals);
     let replicas = if draft.target < current {

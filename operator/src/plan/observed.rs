@@ -41,6 +41,8 @@ pub struct Observed {
     pub refused: Vec<String>,
     /// What the world could not do and a person has to mend.
     pub stuck: Option<(Reason, String)>,
+    /// The world counts every node as one of the wanted revision; before that a new one could still get the one before.
+    pub settled: bool,
     /// Nodes may be replaced: not too many other clusters do that now.
     pub may_roll: bool,
     /// Declared topics of this cluster.
@@ -244,6 +246,10 @@ pub struct Memory {
     pub published: BTreeMap<i32, u64>,
     /// The blocker that needs a person, and since when it has been the same.
     pub blocked: Option<(String, Timestamp)>,
+    /// Registries are being replaced: the last one may still be on its way.
+    pub registries_rolling: bool,
+    /// When the progress of the drain was last told.
+    pub drain_told: Option<Timestamp>,
     /// What the rollout in progress replaces nodes with.
     pub rolling: Option<Revision>,
     /// Nodes that were not ready when the rollout began.
@@ -254,6 +260,8 @@ pub struct Memory {
     pub incomplete_since: Option<Timestamp>,
     /// Passes in a row in which a node did not answer.
     pub silent: BTreeMap<i32, u32>,
+    /// Count that nodes are being added up to.
+    pub growing: Option<i32>,
     /// The cluster was ready once.
     pub was_ready: bool,
     /// Last time each (object, reason) was told as an event.

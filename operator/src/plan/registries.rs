@@ -61,6 +61,19 @@ pub(super) fn plan(draft: &Draft<'_>) -> Registries {
     registries
 }
 
+/// Whether registries are being replaced, until the last of them is whole again: nodes follow then. One that is down for
+/// another reason holds up nobody.
+pub(super) fn roll(draft: &mut Draft<'_>, registries: &mut Registries) -> bool {
+    let observed = draft.observed;
+    let whole = |lookupd: &Lookupd| lookupd.life.is_ready() && is_complete(draft, lookupd);
+    let staying = |lookupd: &&Lookupd| lookupd.index < observed.cluster.spec.lookupd.replicas;
+    let last_is_away =
+        draft.memory.registries_rolling && !observed.lookupds.iter().filter(staying).all(whole);
+    registries.rolling |= last_is_away;
+    draft.memory.registries_rolling = registries.rolling;
+    registries.rolling
+}
+
 fn is_stale(observed: &Observed, lookupd: &Lookupd) -> bool {
     lookupd.index < observed.cluster.spec.lookupd.replicas && lookupd.revision != observed.wanted.lookupd
 }

@@ -58,7 +58,10 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, free: bool) -> Rollout {
         .as_ref()
         .and_then(|status| status.rollout.as_ref());
     let Some(candidate) = stale(observed, current).max_by_key(|node| node.ordinal) else {
-        return finished(draft, before, current);
+        return match before {
+            Some(before) if !observed.settled => settling(draft, before, current),
+            _ => finished(draft, before, current),
+        };
     };
     if observed.cluster.spec.nsqd.update.kind == UpdateType::OnDelete {
         return Rollout {
@@ -94,7 +97,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, free: bool) -> Rollout {
         names.join(", ")
     );
     if waits_for != OTHERS_ROLL {
-        watch(draft, &waits_for, &mut rollout);
+        watch(draft, &waits_for, &waits_for, &mut rollout);
     }
     rollout.status = Some(RolloutStatus {
         reasons,
@@ -102,6 +105,49 @@ pub(super) fn plan(draft: &mut Draft<'_>, current: i32, free: bool) -> Rollout {
         partition,
         pod: replaced.then(|| candidate.name.clone()),
         blocked_reason: Some(waits_for),
+    });
+    rollout
+}
+
+/// Watches registries that are replaced: one that does not come back keeps everything behind it waiting.
+pub(super) fn watch_registries(draft: &mut Draft<'_>, rollout: &mut Rollout) {
+    let observed = draft.observed;
+    let wanted = &observed.wanted.lookupd;
+    let mut replaced = observed
+        .lookupds
+        .iter()
+        .filter(|lookupd| lookupd.revision == *wanted && !lookupd.life.is_ready());
+    let waits_for = match replaced.next() {
+        Some(lookupd) => format!("waiting for {} to be ready", lookupd.name),
+        None => "waiting for nsqlookupds to know every node".to_owned(),
+    };
+    // Another revision is another attempt.
+    let key = format!("{waits_for} {}", wanted.template);
+    watch(draft, &key, &waits_for, rollout);
+}
+
+/// All nodes are replaced, and the last of them is not ready yet or was not counted yet.
+fn settling(draft: &mut Draft<'_>, before: &RolloutStatus, current: i32) -> Rollout {
+    let observed = draft.observed;
+    let mut nodes = observed.nodes.iter().filter(|node| node.ordinal < current);
+    let waits_for = nodes.find(|node| !node.life.is_ready()).map_or_else(
+        || "waiting for the nodes to be counted".to_owned(),
+        |node| format!("waiting for {} to be ready", short(node.ordinal)),
+    );
+    let names: Vec<&str> = before.reasons.iter().map(|reason| reason.as_str()).collect();
+    let mut rollout = Rollout {
+        partition: before.partition.min(current),
+        line: format!(
+            "rolling nsqd {current}/{current} ({}): {waits_for}",
+            names.join(", ")
+        ),
+        ..Rollout::default()
+    };
+    watch(draft, &waits_for, &waits_for, &mut rollout);
+    rollout.status = Some(RolloutStatus {
+        pod: None,
+        blocked_reason: Some(waits_for),
+        ..before.clone()
     });
     rollout
 }
@@ -135,6 +181,15 @@ fn begin(
     if draft.memory.rolling.as_ref() == Some(&observed.wanted.nsqd) {
         return before.map_or(current, |before| before.partition);
     }
+    let resumed = draft.memory.rolling.is_none().then_some(before).flatten();
+    let resumed = resumed.map(|before| before.partition);
+    // Of a rollout that this process did not begin at most one node may be on its way; more are of another revision meanwhile.
+    let on_the_way = |partition: i32| {
+        stale(observed, current)
+            .filter(|node| node.ordinal >= partition)
+            .count()
+    };
+    let goes_on = resumed.filter(|partition| on_the_way(*partition) <= 1);
     // a node that another rollout is just replacing must come up first, one that stays down may be repaired
     let was_broken =
         |node: &&Node| !node.life.is_ready() && (before.is_none() || matches!(node.life, Life::Waiting(_)));
@@ -143,6 +198,9 @@ fn begin(
     draft.memory.unready_at_rollout = Some(unready);
     draft.memory.rolling = Some(observed.wanted.nsqd.clone());
     draft.memory.gate = None;
+    if let Some(partition) = goes_on {
+        return partition;
+    }
     let names: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();
     draft.event(Event {
         warning: false,
@@ -198,13 +256,13 @@ fn unmet(observed: &Observed, node: &Node, min_ready: Duration) -> Option<String
 }
 
 /// A gate that stays shut for long is reported; nothing else happens to any node.
-fn watch(draft: &mut Draft<'_>, waits_for: &str, rollout: &mut Rollout) {
+fn watch(draft: &mut Draft<'_>, key: &str, waits_for: &str, rollout: &mut Rollout) {
     let now = draft.observed.now;
     let limit = draft.observed.cluster.spec.nsqd.update.gate_timeout.get();
     let before = draft.memory.gate.take();
-    let same = before.filter(|(known, _)| known == waits_for);
+    let same = before.filter(|(known, _)| known == key);
     let waiting_since = same.map_or(now, |(_, since)| since);
-    draft.memory.gate = Some((waits_for.to_owned(), waiting_since));
+    draft.memory.gate = Some((key.to_owned(), waiting_since));
     if since(now, waiting_since) < limit {
         return;
     }

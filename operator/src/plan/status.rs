@@ -5,8 +5,8 @@ mod message;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::action::{Event, EventReason, Shape};
-use super::draft::{Draft, truncate};
+use super::action::{Event, EventReason, Removal, Shape};
+use super::draft::{Draft, short, truncate};
 use super::observed::{Life, Node, Observed};
 use super::{Parts, claims, registries};
 use crate::api::{
@@ -52,6 +52,11 @@ pub(super) fn plan(
     truncate(&mut message, MAX_MESSAGE);
     if facts.all_ready {
         draft.memory.was_ready = true;
+    }
+    let grew = draft.memory.growing.is_some() || before.phase == Some(Phase::ScalingUp);
+    if grew && facts.all_ready {
+        draft.memory.growing = None;
+        draft.tell(EventReason::ScaledUp, format!("{} nodes are ready", facts.ready));
     }
     let paused = observed.cluster.spec.mode == Mode::Paused || !observed.invalid.is_empty();
     NsqClusterStatus {
@@ -114,6 +119,11 @@ pub(super) fn invalid_event(observed: &Observed) -> Vec<Event> {
 fn announce(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
     let observed = draft.observed;
     let (from, to) = (parts.current, shape.replicas.count());
+    if observed.told.is_some() && to > from {
+        draft.memory.growing = Some(to);
+    }
+    // It was called off.
+    draft.memory.growing = draft.memory.growing.filter(|to| *to <= draft.target);
     claims::announce(draft, &parts.claims);
     refusals(draft);
     let reused = observed
@@ -142,11 +152,7 @@ fn announce(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
     }
     for removal in shape.replicas.removals() {
         if removal.basis() != super::Basis::KeptForLater {
-            tell(
-                false,
-                EventReason::NodeRemoved,
-                format!("nsqd-{} removed", removal.ordinal),
-            );
+            tell(false, EventReason::NodeRemoved, removed(observed, removal));
         }
     }
     for node in &observed.nodes {
@@ -168,6 +174,21 @@ fn announce(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
             let note = format!("{} announces {seen} instead of {expected}", node.name);
             tell(true, EventReason::WrongBroadcastAddress, note);
         }
+    }
+}
+
+/// A node that goes, and what becomes of its claim.
+fn removed(observed: &Observed, removal: &Removal) -> String {
+    let node = observed.nodes.iter().find(|node| node.ordinal == removal.ordinal);
+    let name = node.map_or_else(|| short(removal.ordinal), |node| node.name.clone());
+    let mut claims = observed
+        .claims
+        .iter()
+        .filter(|claim| claim.ordinal == removal.ordinal);
+    match claims.next() {
+        Some(claim) if removal.may_delete_data() => format!("{name} removed, claim {} goes too", claim.name),
+        Some(claim) => format!("{name} removed, claim {} kept", claim.name),
+        None => format!("{name} removed"),
     }
 }
 

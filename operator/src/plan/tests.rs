@@ -48,6 +48,7 @@ fn world(spec: serde_json::Value, nodes: i32) -> Observed {
         wanted: Wanted::default(),
         refused: Vec::new(),
         stuck: None,
+        settled: true,
         may_roll: true,
         topics: Vec::new(),
         channels: Vec::new(),

@@ -129,13 +129,6 @@ impl Demo<'_> {
         namespace.kubectl(&["delete", "nsqchannel", "c", "--timeout=60s"]);
         namespace.kubectl(&["delete", "nsqtopic", "t", "--timeout=60s"]);
         self.restart_for_a_volume();
-        // The same twice is one event with a series.
-        let replicas = || namespace.get(&["deployment", "demo-nsqadmin"])["spec"]["replicas"].clone();
-        for _ in 0..2 {
-            namespace.kubectl(&["scale", "deployment", "demo-nsqadmin", "--replicas=2"]);
-            eventually(BOUND, || replicas() == 1);
-        }
-        self.await_call("patch", "events");
         scale(namespace, 1);
         eventually(BOUND, || namespace.names("pvc") == ["data-demo-nsqd-0"]);
         spec["nsqd"]["replicas"] = 1.into();

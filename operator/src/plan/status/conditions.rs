@@ -74,7 +74,8 @@ pub(super) fn gather(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) -> Gat
             admin.revision != observed.wanted.admin
                 || shape.is_some_and(|shape| shape.lookupds != admin.lookupds)
         }),
-        added: shape.replicas.count() > parts.current
+        added: draft.memory.growing.is_some()
+            || shape.replicas.count() > parts.current
             || draft.active().any(|node| !node.life.is_ready() && is_new(node)),
         wrong: draft
             .active()

@@ -402,3 +402,31 @@ fn a_wiped_memory_costs_time_only() {
     }
     assert_eq!(observed.told, Some(1));
 }
+
+#[test]
+fn the_progress_of_a_long_drain_is_told_every_five_minutes() {
+    let mut observed = world(
+        json!({"nsqd": {"replicas": 2, "drain": {"evacuate": "Never"}}}),
+        3,
+    );
+    facts(&mut observed, 2).stats = stuck();
+    let told = |plan: &Plan| {
+        let of = |event: &&Event| event.reason == EventReason::DrainProgress;
+        plan.events
+            .iter()
+            .filter(of)
+            .map(|event| event.note.clone())
+            .collect::<Vec<_>>()
+    };
+    obey(&mut observed);
+    for (second, expected) in [(299, 0), (300, 1), (301, 0), (599, 0), (600, 1)] {
+        observed.now = at(second);
+        let told = told(&obey(&mut observed));
+        assert_eq!(told.len(), expected, "{second}: {told:?}");
+        assert!(
+            told.iter()
+                .all(|note| note == "draining 3 -> 2, 812 messages left"),
+            "{told:?}"
+        );
+    }
+}

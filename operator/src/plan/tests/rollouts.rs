@@ -165,6 +165,20 @@ fn registries_are_restarted_one_at_a_time_and_before_nodes() {
     register(&mut observed);
     assert_eq!(updates(&pass(&mut observed)), [false, true]);
     observed.lookupds[1].revision = changed();
+    observed.lookupds[1].life = Life::Waiting("ErrImagePull".to_owned());
+    let stalled = |plan: &Plan| plan.status.condition(ConditionType::Stalled).unwrap().clone();
+    assert_eq!(stalled(&pass(&mut observed)).reason, Reason::NotStalled);
+    tick(&mut observed, 600);
+    let stuck = stalled(&pass(&mut observed));
+    assert_eq!(
+        (stuck.reason, stuck.message.as_str()),
+        (
+            Reason::RolloutStuck,
+            "waiting for nsqlookupd-1 to be ready for more than 600s"
+        )
+    );
+    assert_eq!(partition(&pass(&mut observed)), 2, "nodes wait for it");
+    observed.lookupds[1].life = Life::Ready(observed.now);
     assert_eq!(partition(&pass(&mut observed)), 1);
 }
 
@@ -363,4 +377,63 @@ fn with_zero_no_pod_is_restarted_for_its_volume() {
     observed.now = at(100_000);
     let plan = pass(&mut observed);
     assert!(plan.node_actions.is_empty() && plan.status.rollout.is_none());
+}
+
+#[test]
+fn another_process_goes_on_with_a_rollout_where_it_was() {
+    let mut observed = rolling(3);
+    obey(&mut observed);
+    assert_eq!(partition(&pass(&mut observed)), 2);
+    observed.memory = Memory::default();
+    observed.nodes[2].life = Life::Stopping;
+    let plan = pass(&mut observed);
+    assert_eq!(
+        partition(&plan),
+        2,
+        "the node that is on its way gets the new template"
+    );
+    assert!(plan.events.is_empty(), "it was told before");
+    // Another revision meanwhile: the walk begins again at the top.
+    observed.memory = Memory::default();
+    observed
+        .cluster
+        .status
+        .as_mut()
+        .unwrap()
+        .rollout
+        .as_mut()
+        .unwrap()
+        .partition = 1;
+    observed.nodes[2].life = Life::Ready(at(-100));
+    observed.wanted.nsqd.config = "newer".to_owned();
+    let plan = pass(&mut observed);
+    assert_eq!(reasons(&plan), [EventReason::RolloutStarted]);
+    assert_eq!(partition(&plan), 2);
+}
+
+#[test]
+fn nodes_are_added_when_the_world_has_counted_the_replaced_ones() {
+    let mut observed = rolling(2);
+    for _ in 0..2 {
+        obey(&mut observed);
+        tick(&mut observed, 3);
+    }
+    observed.cluster.spec.nsqd.replicas = 3;
+    observed.settled = false;
+    observed.nodes[0].life = Life::NotReady("not ready".to_owned());
+    let plan = pass(&mut observed);
+    assert_eq!((partition(&plan), plan.shape.unwrap().replicas.count()), (0, 2));
+    assert_eq!(
+        plan.status.message,
+        "rolling nsqd 2/2 (ConfigChanged): waiting for nsqd-0 to be ready"
+    );
+    observed.nodes[0].life = Life::Ready(observed.now);
+    assert_eq!(pass(&mut observed).shape.unwrap().replicas.count(), 2);
+    observed.settled = true;
+    let plan = pass(&mut observed);
+    assert_eq!(
+        reasons(&plan),
+        [EventReason::RolloutFinished, EventReason::ScalingUp]
+    );
+    assert_eq!(plan.shape.unwrap().replicas.count(), 3);
 }

@@ -73,6 +73,9 @@ fn creating_scaling_up_and_degraded() {
     let plan = pass(&mut observed);
     let message = "nsqd-3 joining: 2 channels without consumers, 61s left";
     check(&plan, ClusterPhase::ScalingUp, message, "in progress");
+    observed.nodes[3].life = Life::Ready(at(0));
+    assert_eq!(reasons(&pass(&mut observed)), [EventReason::ScaledUp]);
+    assert!(pass(&mut observed).events.is_empty(), "told once");
 
     let mut observed = world(json!({}), 3);
     observed.nodes[1].life = Life::Waiting("CrashLoopBackOff (exit 1)".to_owned());
@@ -231,7 +234,12 @@ fn a_claim_that_grows_is_waited_for_and_told_when_it_needs_a_person() {
         message: "in the words of the server".to_owned(),
     };
     let all = [
-        (at(1), None, Reason::Resizing, "demo-nsqd-1 has 10Gi of 20Gi"),
+        (
+            at(1),
+            None,
+            Reason::Resizing,
+            "growing volumes 10Gi -> 20Gi: nsqd-1 pending",
+        ),
         (
             at(1),
             Some(growth(true)),
@@ -242,7 +250,7 @@ fn a_claim_that_grows_is_waited_for_and_told_when_it_needs_a_person() {
             at(1799),
             Some(growth(false)),
             Reason::Resizing,
-            "demo-nsqd-1 has 10Gi of 20Gi",
+            "growing volumes 10Gi -> 20Gi: nsqd-1 pending",
         ),
         (
             at(1800),
