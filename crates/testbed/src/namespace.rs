@@ -135,16 +135,43 @@ impl Namespace {
             .collect()
     }
 
-    /// Reasons of the events about a cluster.
+    /// Reasons of the events about an object, in the order in which they happened.
     #[track_caller]
     pub fn events(&self, name: &str) -> Vec<String> {
+        let told = self.told(name);
+        told.into_iter().map(|(reason, _)| reason).collect()
+    }
+
+    /// Notes of the events about an object with that reason.
+    #[track_caller]
+    pub fn notes(&self, name: &str, reason: &str) -> Vec<String> {
+        let told = self.told(name).into_iter();
+        told.filter(|(known, _)| known == reason)
+            .map(|(_, note)| note)
+            .collect()
+    }
+
+    #[track_caller]
+    fn told(&self, name: &str) -> Vec<(String, String)> {
         let list = self.get(&["events.events.k8s.io"]);
         let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
-        items
-            .iter()
-            .filter(|event| event["regarding"]["name"] == name)
-            .filter_map(|event| event["reason"].as_str())
-            .map(str::to_owned)
+        let ours = items.iter().filter(|event| {
+            event["regarding"]["name"] == name && event["reportingController"] == "nsq-operator"
+        });
+        let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+        let mut found: Vec<(String, String, String)> = ours
+            .map(|event| {
+                (
+                    text(event, "eventTime"),
+                    text(event, "reason"),
+                    text(event, "note"),
+                )
+            })
+            .collect();
+        found.sort();
+        found
+            .into_iter()
+            .map(|(_, reason, note)| (reason, note))
             .collect()
     }
 
@@ -175,7 +202,8 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        // What a failed test leaves is for a person to look at, where there is one.
+        if !std::thread::panicking() || std::env::var_os("CI").is_some() {
             let _ = self
                 .cluster
                 .try_kubectl(&["delete", "namespace", &self.name, "--wait=false"], "");

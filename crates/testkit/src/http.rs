@@ -94,12 +94,27 @@ pub fn request_tls(
     method: &str,
     target: &str,
 ) -> Result<Reply, String> {
+    request_tls_with(address, config, method, target, "")
+}
+
+/// The same with more lines in its head, each with its line end.
+///
+/// # Errors
+///
+/// The server did not let this client in.
+pub fn request_tls_with(
+    address: SocketAddr,
+    config: &Arc<ClientConfig>,
+    method: &str,
+    target: &str,
+    lines: &str,
+) -> Result<Reply, String> {
     let name = ServerName::from(address.ip());
     let client = ClientConnection::new(Arc::clone(config), name).map_err(|error| error.to_string())?;
     let stream = TcpStream::connect_timeout(&address, BOUND).expect("the server accepts");
     stream.set_read_timeout(Some(BOUND)).expect("a socket option");
     let mut stream = StreamOwned::new(client, stream);
-    let head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\n{lines}Connection: close\r\n\r\n");
     stream
         .write_all(head.as_bytes())
         .map_err(|error| error.to_string())?;

@@ -24,7 +24,7 @@ mod wait;
 
 pub use conn::{Conn, Delivery, Frame, Next, batch, body};
 pub use daemon::{Daemon, Launch};
-pub use http::{Reply, request, request_tls};
+pub use http::{Reply, request, request_tls, request_tls_with};
 pub use layers::Compression;
 pub use lookupd::{Answer, FakeLookupd, Seen};
 pub use process::{Ended, allow_open_files, run_to_end};

@@ -4,12 +4,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::{Outcome, answers, cargo, command, output, root, run, target_dir};
-use crate::tools;
+use crate::tools::{self, Tool};
 
 /// Programs in the image of the daemons.
 const DAEMONS: [&str; 3] = ["nsqd", "nsqlookupd", "nsqadmin"];
 /// The image that the tests name.
 const IMAGE: &str = "nsq-rs/nsq:test";
+
+/// What a test changes the image to.
+const NEXT_IMAGE: &str = "nsq-rs/nsq:next";
+/// Image of Go's daemons, as the tests name it.
+const REFERENCE_IMAGE: &str = "nsqio/nsq:v1.3.0";
 
 /// What to do with the cluster of the tests.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -80,8 +85,8 @@ pub(crate) fn cluster(action: Action) -> Outcome {
             install()?;
             run(script("control-plane.sh").arg("up"))?;
             run(script("node.sh").args(["up", "2"]))?;
-            let image = image()?;
-            run(script("image.sh").arg("load").arg(&image))
+            let images = [image()?, next_image()?, reference_image()?];
+            run(script("image.sh").arg("load").args(images))
         }
         Action::Down => run(script("control-plane.sh").arg("down")),
         Action::Status => run(script("control-plane.sh").arg("status")),
@@ -100,12 +105,31 @@ pub(crate) fn image() -> Result<PathBuf, String> {
         build.args(["--package", daemon]);
     }
     run(&mut build)?;
-    let archive = target_dir().join("images/nsq.tar");
+    pack("nsq.tar", IMAGE, &target_dir().join(&target).join("debug"))
+}
+
+/// The same programs under another name, for tests that change the image; after [`image`].
+fn next_image() -> Result<PathBuf, String> {
+    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    pack("next.tar", NEXT_IMAGE, &target_dir().join(target).join("debug"))
+}
+
+/// The same with Go's daemons, under the name that their image has everywhere.
+fn reference_image() -> Result<PathBuf, String> {
+    Tool::Reference.install()?;
+    pack(
+        "reference.tar",
+        REFERENCE_IMAGE,
+        &tools::folder().join(Tool::REFERENCE),
+    )
+}
+
+/// Packs the daemons of a folder; gives the archive.
+fn pack(name: &str, image: &str, programs: &Path) -> Result<PathBuf, String> {
+    let archive = target_dir().join("images").join(name);
     let mut pack = script("image.sh");
-    pack.arg("build").arg(&archive).arg(IMAGE);
-    for daemon in DAEMONS {
-        pack.arg(target_dir().join(&target).join("debug").join(daemon));
-    }
+    pack.arg("build").arg(&archive).arg(image);
+    pack.args(DAEMONS.map(|daemon| programs.join(daemon)));
     run(&mut pack)?;
     Ok(archive)
 }

@@ -128,8 +128,10 @@ impl Tool {
     fn fill(self, source: &Path, target: &Path) -> Outcome {
         let out = format!("{}/", target.display());
         match self {
+            // Static, so that they run in an image with nothing else in it.
             Self::Reference => run(command("go")
                 .current_dir(source)
+                .env("CGO_ENABLED", "0")
                 .args(["build", "-o", &out, "tool"])),
             Self::GoNsq => run(command("go").current_dir(source).args(["build", "-o", &out, "."])),
             Self::Pynsq | Self::Gnsq => {
