@@ -94,6 +94,8 @@ pub(super) enum Detail {
 pub(super) struct NodesDetail {
     /// Count it is told.
     pub replicas: i32,
+    /// Ordinals from here on are replaced.
+    pub partition: i32,
     /// Image, configuration and the rest of its template.
     pub template: TemplateParts,
     /// Claim templates, which cannot be changed: JSON as the server wrote it, a quarter of what it is as values.
@@ -296,8 +298,21 @@ pub(super) struct SlimStatefulSet {
 #[serde(rename_all = "camelCase", default)]
 struct SlimSetSpec {
     replicas: i32,
+    update_strategy: SlimStrategy,
     template: SlimTemplate,
     volume_claim_templates: Vec<Value>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SlimStrategy {
+    rolling_update: Option<SlimRolling>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct SlimRolling {
+    partition: i32,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -366,6 +381,11 @@ impl Watched for SlimStatefulSet {
         let template = &self.spec.template;
         let detail = NodesDetail {
             replicas: self.spec.replicas,
+            partition: self
+                .spec
+                .update_strategy
+                .rolling_update
+                .map_or(self.spec.replicas, |rolling| rolling.partition),
             template: parts(
                 &template.metadata,
                 &template.spec,

@@ -219,6 +219,14 @@ pub(super) fn nodes(entry: &Entry, answers: &mut Answers, blueprint: &Blueprint<
     ordinals.into_iter().map(one).collect()
 }
 
+/// How far the StatefulSet may replace nodes, if its template is the wanted one.
+#[must_use]
+pub(super) fn partition(entry: &Entry, blueprint: &Blueprint<'_>) -> Option<i32> {
+    let (_, set) = resolve::nodes(&entry.children, &blueprint.resolved.name)?;
+    let has = parts_revision(&set.template, &set.template.rest);
+    (has == blueprint.wanted().nsqd && set.partition < set.replicas).then_some(set.partition)
+}
+
 fn host(resolved: &Resolved, ordinal: i32, pod: &str) -> String {
     let expose = &resolved.spec.nsqd.expose;
     match (expose.kind, &expose.host_template) {
@@ -230,12 +238,7 @@ fn host(resolved: &Resolved, ordinal: i32, pod: &str) -> String {
 /// What a pod was made from. One of the revision the StatefulSet has now was made from its template; of another one only what
 /// stands in the pod is known.
 fn revision(pod: &PodDetail, set: Option<&NodesDetail>) -> (Revision, bool) {
-    let of = |parts: &TemplateParts, rest: &str| Revision {
-        image: parts.image.clone(),
-        config: parts.config.clone(),
-        template: rest.to_owned(),
-        restarted_at: parts.restarted_at.clone(),
-    };
+    let of = parts_revision;
     let Some(set) = set else {
         return (of(&pod.template, ""), true);
     };
@@ -244,6 +247,15 @@ fn revision(pod: &PodDetail, set: Option<&NodesDetail>) -> (Revision, bool) {
         Some(_) => (of(&pod.template, &set.template.rest), true),
         // The controller has not looked at the template yet: a moment later it says which pods are of it.
         None => (of(&pod.template, &set.template.rest), false),
+    }
+}
+
+fn parts_revision(parts: &TemplateParts, rest: &str) -> Revision {
+    Revision {
+        image: parts.image.clone(),
+        config: parts.config.clone(),
+        template: rest.to_owned(),
+        restarted_at: parts.restarted_at.clone(),
     }
 }
 

@@ -148,6 +148,7 @@ impl<'a, D: Daemons> KubeWorld<'a, D> {
             stuck: self.stuck(),
             settled: resolve::nodes(&self.entry.children, &self.key.name)
                 .is_none_or(|(_, set)| set.is_settled),
+            partition: observe::partition(&self.entry, &blueprint),
             may_roll: self.shared.slots.has_room(self.key),
             topics: self
                 .entry

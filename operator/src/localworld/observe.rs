@@ -54,6 +54,7 @@ impl<D: Daemons + 'static> LocalWorld<D> {
             refused: self.refused.clone(),
             stuck: None,
             settled: true,
+            partition: None,
             may_roll: true,
             topics: self.declared.topics.clone(),
             channels: self.declared.channels.clone(),

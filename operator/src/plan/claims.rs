@@ -105,6 +105,15 @@ pub(super) fn needs_restart(observed: &Observed, node: &Node) -> bool {
     })
 }
 
+/// When the first pod has to be made anew for its volume; none if none has, or if it is due already.
+pub(super) fn restart_due(observed: &Observed) -> Option<Duration> {
+    let limit = &observed.cluster.spec.nsqd.storage.resize_restart_after;
+    let growing = observed.claims.iter().filter_map(|claim| claim.growth.as_ref());
+    let waiting = growing.filter(|growth| growth.needs_restart && !limit.is_zero());
+    let left = waiting.filter_map(|growth| limit.get().checked_sub(since(observed.now, growth.since?)));
+    left.min()
+}
+
 /// Tells what became different since the last status.
 pub(super) fn announce(draft: &mut Draft<'_>, claims: &Claims) {
     let observed = draft.observed;

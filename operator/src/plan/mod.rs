@@ -283,6 +283,7 @@ fn wake_after(draft: &Draft<'_>, parts: &Parts, shape: &Shape, status: &NsqClust
     if !expected || unsettled || working || behind {
         waits.push(WORKING);
     }
+    waits.extend(claims::restart_due(observed).map(|left| left.max(ASKED)));
     if parts.claims.behind.is_some() {
         let restart = &observed.cluster.spec.nsqd.storage.resize_restart_after;
         let limit = if restart.is_zero() {

@@ -43,6 +43,8 @@ pub struct Observed {
     pub stuck: Option<(Reason, String)>,
     /// The world counts every node as one of the wanted revision; before that a new one could still get the one before.
     pub settled: bool,
+    /// From which ordinal on the world replaces nodes with the wanted revision now; none if it was not told of that revision.
+    pub partition: Option<i32>,
     /// Nodes may be replaced: not too many other clusters do that now.
     pub may_roll: bool,
     /// Declared topics of this cluster.

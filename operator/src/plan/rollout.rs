@@ -181,15 +181,6 @@ fn begin(
     if draft.memory.rolling.as_ref() == Some(&observed.wanted.nsqd) {
         return before.map_or(current, |before| before.partition);
     }
-    let resumed = draft.memory.rolling.is_none().then_some(before).flatten();
-    let resumed = resumed.map(|before| before.partition);
-    // Of a rollout that this process did not begin at most one node may be on its way; more are of another revision meanwhile.
-    let on_the_way = |partition: i32| {
-        stale(observed, current)
-            .filter(|node| node.ordinal >= partition)
-            .count()
-    };
-    let goes_on = resumed.filter(|partition| on_the_way(*partition) <= 1);
     // a node that another rollout is just replacing must come up first, one that stays down may be repaired
     let was_broken =
         |node: &&Node| !node.life.is_ready() && (before.is_none() || matches!(node.life, Life::Waiting(_)));
@@ -198,8 +189,8 @@ fn begin(
     draft.memory.unready_at_rollout = Some(unready);
     draft.memory.rolling = Some(observed.wanted.nsqd.clone());
     draft.memory.gate = None;
-    if let Some(partition) = goes_on {
-        return partition;
+    if before.is_some() && observed.partition.is_some() {
+        return observed.partition.unwrap_or(current).min(current);
     }
     let names: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();
     draft.event(Event {
@@ -207,7 +198,8 @@ fn begin(
         reason: EventReason::RolloutStarted,
         note: format!("replacing nodes one at a time ({})", names.join(", ")),
     });
-    current
+    // Another process may have begun with this revision: a node on its way must not get the one before.
+    observed.partition.unwrap_or(current).min(current)
 }
 
 /// What has to come true before the next node is replaced; none if it may be replaced now.

@@ -49,6 +49,7 @@ fn world(spec: serde_json::Value, nodes: i32) -> Observed {
         refused: Vec::new(),
         stuck: None,
         settled: true,
+        partition: None,
         may_roll: true,
         topics: Vec::new(),
         channels: Vec::new(),

@@ -155,8 +155,7 @@ fn op_049_nobody_but_the_three_field_managers_writes() {
         namespace.get(&["service", "demo-nsqd-publish"])["spec"]["ports"][0]["port"] == 4150
     });
     // What an apply alone could not put back.
-    let log = demo.operator.log();
-    assert!(log.contains("lists replaced"), "{log}");
+    eventually(BOUND, || demo.operator.log().contains("lists replaced"));
     spec["nsqd"]["replicas"] = 2.into();
     spec["nsqd"]["options"]["maxRdyCount"] = 3000.into();
     namespace.apply_cluster("demo", &spec);
