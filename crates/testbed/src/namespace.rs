@@ -142,6 +142,12 @@ impl Namespace {
         told.into_iter().map(|(reason, _)| reason).collect()
     }
 
+    /// Waits until an event with that reason was told: it comes after the status.
+    #[track_caller]
+    pub fn await_event(&self, name: &str, reason: &str) {
+        eventually(BOUND, || self.events(name).iter().any(|told| told == reason));
+    }
+
     /// Notes of the events about an object with that reason.
     #[track_caller]
     pub fn notes(&self, name: &str, reason: &str) -> Vec<String> {

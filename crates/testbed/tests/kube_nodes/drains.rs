@@ -234,7 +234,7 @@ fn op_091_op_101_a_drain_that_is_called_off_leaves_the_node_as_it_was() {
     };
     active();
     assert_eq!(demo.depth("demo-nsqd-1", "t", "c"), 5);
-    assert!(namespace.events("demo").contains(&"DrainCancelled".to_owned()));
+    namespace.await_event("demo", "DrainCancelled");
 
     // Sealed, and called off all the same.
     demo.take("demo-nsqd-1", "t", "c", 5);
@@ -281,12 +281,14 @@ fn op_076_op_092_op_094_at_a_deadline_a_node_stays_comes_back_or_goes_with_what_
         claim["metadata"]["annotations"]["nsq.rs/left-messages"], "7",
         "{claim}"
     );
+    namespace.await_event("demo", "DrainForced");
     let forced = namespace.notes("demo", "DrainForced");
     assert_eq!(forced, ["demo-nsqd-1 removed with 7 messages, its data are kept"]);
 
     // The messages come back with the node. Then it is drained, and the claim goes.
     demo.scale(2);
     demo.await_nodes(2);
+    namespace.await_event("demo", "VolumeReused");
     assert_eq!(
         namespace.notes("demo", "VolumeReused"),
         ["data-demo-nsqd-1 is attached again, with what is on it"]
@@ -297,7 +299,7 @@ fn op_076_op_092_op_094_at_a_deadline_a_node_stays_comes_back_or_goes_with_what_
         status["nsqd"]["replicas"] == 1 && status["phase"] == "Running"
     });
     eventually(BOUND, || namespace.names("pvc") == ["data-demo-nsqd-0"]);
-    assert!(namespace.events("demo").contains(&"VolumeDeleted".to_owned()));
+    namespace.await_event("demo", "VolumeDeleted");
 }
 
 #[test]
@@ -367,6 +369,7 @@ fn op_095_op_100_op_103_each_node_has_its_own_fate_and_a_rollout_waits() {
     namespace
         .ask("demo-nsqd-0", "GET", "/config/max_rdy_count")
         .expect(200, "3000");
+    namespace.await_event("demo", "RolloutStarted");
     let events = namespace.events("demo");
     let place = |reason: &str| events.iter().position(|event| event == reason);
     assert!(place("NodeRemoved") < place("RolloutStarted"), "{events:?}");

@@ -89,6 +89,16 @@ impl Running {
         });
     }
 
+    /// Has it look until it finds nothing to write any more.
+    #[track_caller]
+    fn come_to_rest(&self) {
+        eventually(BOUND, || {
+            let before = self.operator.writes();
+            self.pass(2);
+            self.operator.writes() <= before
+        });
+    }
+
     /// Waits until so many nodes are there, and nothing is left to do.
     #[track_caller]
     fn await_nodes(&self, nodes: u32) -> Value {

@@ -150,7 +150,7 @@ fn op_147_a_thousand_names_are_made_in_steps_and_then_nothing_is_asked() {
         watch.elapsed()
     );
     // (At most fifty in a pass is a test of the plan.)
-    demo.operator.await_quiet();
+    demo.come_to_rest();
     let after = calls(&demo);
     assert!((after - 3.0 * TOPICS as f64).abs() < 0.5, "{after} calls");
     demo.pass(1);

@@ -41,6 +41,9 @@ fn op_028_op_040_op_064_pods_get_ready_and_then_nothing_is_written() {
     );
     assert_eq!(demo.endpoints("demo-nsqlookupd-0").len(), 1);
 
+    // The console, which nothing waited for, is in the status too.
+    eventually(BOUND, || namespace.status("demo")["admin"]["ready"] == 1);
+    demo.come_to_rest();
     let writes = demo.operator.writes();
     demo.pass(10);
     assert!(

@@ -149,7 +149,7 @@ fn op_122_a_hot_option_that_one_node_refuses_is_tried_again_and_restarts_nobody(
         namespace.ask("demo-nsqd-0", "GET", "/config/log_level").text(),
         "1"
     );
-    assert!(namespace.events("demo").contains(&"HotApplyFailed".to_owned()));
+    namespace.await_event("demo", "HotApplyFailed");
     demo.firewall(process, &format!("-D {RULE}"));
     eventually(BOUND, || {
         namespace.ask("demo-nsqd-1", "GET", "/config/log_level").text() == "1"
@@ -220,6 +220,5 @@ fn op_069_op_126_what_only_a_person_may_restart_and_an_address_that_is_wrong() {
         registry["message"],
         format!("demo-nsqd-1 announces elsewhere instead of {right}")
     );
-    let told = demo.namespace.events("demo");
-    assert!(told.contains(&"WrongBroadcastAddress".to_owned()), "{told:?}");
+    demo.namespace.await_event("demo", "WrongBroadcastAddress");
 }

@@ -41,8 +41,8 @@ fn op_125_an_option_that_needs_a_restart_is_rolled_from_the_top_one_by_one() {
         set["spec"]["updateStrategy"]["rollingUpdate"]["partition"], 2,
         "parked again"
     );
-    let events = namespace.events("demo");
-    assert!(events.contains(&"RolloutStarted".to_owned()) && events.contains(&"RolloutFinished".to_owned()));
+    namespace.await_event("demo", "RolloutStarted");
+    namespace.await_event("demo", "RolloutFinished");
 }
 
 /// Rule for a registry: who is connected stays so, and nobody else comes in.
@@ -139,6 +139,7 @@ fn op_065_op_079_op_110_op_113_a_new_image_goes_from_node_to_node() {
         let pod = namespace.get(&["pod", &format!("demo-nsqd-{ordinal}")]);
         assert_eq!(pod["spec"]["containers"][0]["image"], NEXT_IMAGE);
     }
+    namespace.await_event("demo", "NodeRemoved");
     // op_065: the operator that came later goes on with the rollout and tells so.
     let events = namespace.events("demo");
     let told: Vec<&str> = events.iter().map(String::as_str).collect();
@@ -211,7 +212,7 @@ fn op_112_a_broken_image_takes_one_pod_and_a_right_one_repairs_it() {
     assert_eq!(look(&demo).1, [1]);
     assert_eq!(replaced(&before, &demo.uids()), [1]);
     let broken = demo.uids();
-    assert!(namespace.events("demo").contains(&"NsqdCrashLooping".to_owned()));
+    namespace.await_event("demo", "NsqdCrashLooping");
     // Another one that has to reach all of them begins with the broken one.
     demo.patch(&json!({"nsqd": {"extraOptions": {"max_deflate_level": "5"}}}));
     eventually(BOUND, || replaced(&broken, &demo.uids()) == [1]);

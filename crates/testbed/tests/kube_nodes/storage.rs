@@ -154,9 +154,8 @@ fn op_131_op_133_pods_restart_once_for_volumes_that_cannot_grow_under_them() {
         resized(&demo, ordinal, "2Gi");
     }
     namespace.await_running("demo");
-    let events = namespace.events("demo");
     for reason in ["VolumeResizing", "VolumeResized"] {
-        assert!(events.contains(&reason.to_owned()), "{reason}: {events:?}");
+        namespace.await_event("demo", reason);
     }
 }
 
