@@ -18,6 +18,7 @@ mod reader;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 pub use namespace::Namespace;
@@ -34,6 +35,8 @@ pub const IMAGE: &str = "nsq-rs/nsq:test";
 pub const NEXT_IMAGE: &str = "nsq-rs/nsq:next";
 /// Image with the daemons of the reference; by its name they have flavor Upstream.
 pub const REFERENCE_IMAGE: &str = "nsqio/nsq:v1.3.0";
+/// Before each look at the API server.
+const LOOK: Duration = Duration::from_millis(30);
 /// Nodes of the cluster.
 const NODES: &str = "2";
 /// Network of control planes that belong to one test. The end of a cluster takes its bridge away, so it has to be another one
@@ -52,10 +55,14 @@ impl Cluster {
     /// The control plane alone: pods stay Pending, their status is what a test writes.
     #[must_use]
     pub fn control_plane() -> Self {
-        let kubeconfig = PathBuf::from(script("control-plane.sh", &["up"], None).trim());
-        let cluster = Self { kubeconfig };
-        cluster.install();
-        cluster
+        static ONCE: OnceLock<Cluster> = OnceLock::new();
+        let up = || {
+            let kubeconfig = PathBuf::from(script("control-plane.sh", &["up"], None).trim());
+            let cluster = Self { kubeconfig };
+            cluster.install();
+            cluster
+        };
+        ONCE.get_or_init(up).clone()
     }
 
     /// Installs the definitions of our kinds, as they are in `crds/`.
@@ -78,8 +85,10 @@ impl Cluster {
     /// With nodes that run pods of [`IMAGE`].
     #[must_use]
     pub fn nodes() -> Self {
+        static ONCE: OnceLock<()> = OnceLock::new();
         let cluster = Self::control_plane();
-        script("node.sh", &["up", NODES], None);
+        // Once for all tests of a program: it brings every image into every node.
+        ONCE.get_or_init(|| drop(script("node.sh", &["up", NODES], None)));
         cluster
     }
 
@@ -131,7 +140,8 @@ impl Cluster {
     /// An object, or a list, as JSON; null if there is none.
     #[track_caller]
     pub fn get(&self, args: &[&str]) -> Value {
-        // kubectl is a large program, and tests look many times a second.
+        // kubectl is a large program, and tests look many times a second; the API server has more to do than to answer them.
+        std::thread::sleep(LOOK);
         if let Some(found) = Reader::of(&self.kubeconfig).and_then(|reader| reader.get(args)) {
             return found;
         }

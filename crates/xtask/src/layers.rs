@@ -184,7 +184,7 @@ fn run_layer(layer: Layer) -> Result<(), Stop> {
                 "kube_*",
             ]);
             // They wait for controllers and kubelets most of the time.
-            command.env("RUST_TEST_THREADS", "3");
+            command.env("RUST_TEST_THREADS", "4");
             let tested = tests(kube::tell(&mut command));
             kube::cluster(kube::Action::Down)?;
             tested?;
