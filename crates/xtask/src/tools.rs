@@ -94,6 +94,14 @@ impl Tool {
         }
     }
 
+    /// How it is made, where that changed: what was made before is made anew.
+    fn recipe(self) -> &'static str {
+        match self {
+            Self::Reference => "static\n",
+            _ => "",
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Reference => Self::REFERENCE,
@@ -115,7 +123,7 @@ impl Tool {
         let (source, inputs) = self.source();
         let target = folder().join(self.name());
         let stamp = target.join(".installed");
-        let wanted = contents(&source, inputs)?;
+        let wanted = self.recipe().to_owned() + &contents(&source, inputs)?;
         if fs::read_to_string(&stamp).is_ok_and(|had| had == wanted) {
             println!("{} is installed", self.name());
             return Ok(());
