@@ -251,6 +251,9 @@ fn ex_006_extensions_are_strings_in_a_file_too() {
 
 #[test]
 fn ex_123_lines_are_json_where_that_is_asked_for() {
+    if ours_only("log lines as JSON, and on standard output") {
+        return;
+    }
     let mut daemon = launch().flag("--log-format=json").start();
     daemon.connect().publish("t", b"m");
     assert_eq!(daemon.get("/ping").status, 200);
