@@ -6,7 +6,15 @@ use std::process::Command;
 
 use crate::support::{Lookupd, PATIENCE, eventually, ours_only, run};
 
+/// Sends a signal, as soon as the process waits for signals: the reference listens before it does, and what its main
+/// goroutine does tells.
 fn kill(signal: &str, lookupd: &Lookupd) {
+    if std::env::var_os("NSQLOOKUPD_REFERENCE").is_some() {
+        eventually("the reference catches signals", || {
+            let goroutines = lookupd.get("/debug/pprof/goroutine?debug=2").body;
+            goroutines.contains("svc.Run(").then_some(())
+        });
+    }
     assert!(
         Command::new("kill")
             .args([signal, &lookupd.pid()])

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -54,6 +55,7 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
 pub(crate) struct Lookupd {
     child: Child,
     log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
     pub(crate) tcp: SocketAddr,
     pub(crate) http: SocketAddr,
 }
@@ -71,7 +73,7 @@ impl Lookupd {
             .unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (stderr, sink) = (child.stderr.take().unwrap(), Arc::clone(&log));
-        std::thread::Builder::new()
+        let reader = std::thread::Builder::new()
             .name("stderr".to_owned())
             .spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -92,6 +94,7 @@ impl Lookupd {
         Self {
             child,
             log,
+            reader: Some(reader),
             tcp,
             http,
         }
@@ -105,9 +108,13 @@ impl Lookupd {
         self.child.id().to_string()
     }
 
-    /// Waits for the end of the process; yields its exit code, none after a signal.
+    /// Waits for the end of the process and for the last word of its log; yields its exit code, none after a signal.
     pub(crate) fn wait(&mut self) -> Option<i32> {
-        eventually("exit of nsqlookupd", || self.child.try_wait().unwrap()).code()
+        let status = eventually("exit of nsqlookupd", || self.child.try_wait().unwrap());
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        status.code()
     }
 
     /// A connection that sent nothing yet.
