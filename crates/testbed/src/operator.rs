@@ -12,6 +12,10 @@ use crate::{BOUND, Namespace};
 
 /// Names the folder of the programs of this repository.
 const BIN_DIR: &str = "NSQ_BIN_DIR";
+/// Names the folder of the operator of the release before.
+const PREVIOUS_DIR: &str = "NSQ_PREVIOUS_DIR";
+/// Name of its program.
+const NAME: &str = "nsq-operator";
 
 /// A running operator. It is killed with the test.
 #[derive(Debug)]
@@ -30,6 +34,20 @@ impl Operator {
         Self::start_with(namespace, &[])
     }
 
+    /// Starts the one of the release before; none where it was not built.
+    #[track_caller]
+    #[must_use]
+    pub fn start_previous(namespace: &Namespace) -> Option<Self> {
+        let folder = std::env::var_os(PREVIOUS_DIR)?;
+        let program = Command::new(Path::new(&folder).join(NAME));
+        let kubeconfig = namespace.cluster().kubeconfig();
+        Some(Self::start_program(
+            program,
+            kubeconfig,
+            &with_usual(namespace, &[]),
+        ))
+    }
+
     /// Starts one with further flags.
     #[track_caller]
     #[must_use]
@@ -41,30 +59,23 @@ impl Operator {
     #[track_caller]
     #[must_use]
     pub fn start_as(namespace: &Namespace, kubeconfig: &Path, flags: &[&str]) -> Self {
-        let name = namespace.name();
-        let usual = [
-            ("--debounce", "200ms"),
-            ("--watch-namespaces", name),
-            ("--lease-namespace", name),
-        ];
-        let missing = usual.into_iter().filter(|(flag, _)| !flags.contains(flag));
-        let all: Vec<&str> = flags
-            .iter()
-            .copied()
-            .chain(missing.flat_map(|(flag, value)| [flag, value]))
-            .collect();
-        Self::start_everywhere(kubeconfig, &all)
+        Self::start_program(program(), kubeconfig, &with_usual(namespace, flags))
     }
 
     /// Starts one with these flags alone: it looks at every namespace and does nothing sooner than for a user.
     #[track_caller]
     #[must_use]
     pub fn start_everywhere(kubeconfig: &Path, flags: &[&str]) -> Self {
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Self::start_program(program(), kubeconfig, &flags)
+    }
+
+    #[track_caller]
+    fn start_program(mut command: Command, kubeconfig: &Path, flags: &[String]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
-        let mut command = program();
         command.arg("run").args(flags);
-        if !flags.contains(&"--http-address") {
+        if !flags.iter().any(|flag| flag == "--http-address") {
             command.args(["--http-address", "127.0.0.1:0"]);
         }
         let child = command
@@ -202,7 +213,22 @@ fn listening(log: &str) -> Option<SocketAddr> {
 fn program() -> Command {
     let bin = std::env::var_os(BIN_DIR)
         .unwrap_or_else(|| panic!("{BIN_DIR} is not set; run: cargo xtask test kube"));
-    Command::new(PathBuf::from(bin).join("nsq-operator"))
+    Command::new(PathBuf::from(bin).join(NAME))
+}
+
+/// These flags, and those of an operator for one namespace that does everything quickly.
+fn with_usual(namespace: &Namespace, flags: &[&str]) -> Vec<String> {
+    let name = namespace.name();
+    let usual = [
+        ("--debounce", "200ms"),
+        ("--watch-namespaces", name),
+        ("--lease-namespace", name),
+    ];
+    let missing = usual.into_iter().filter(|(flag, _)| !flags.contains(flag));
+    let all = flags.iter().copied();
+    all.chain(missing.flat_map(|(flag, value)| [flag, value]))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What a subcommand of it prints.

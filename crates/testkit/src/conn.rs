@@ -109,14 +109,19 @@ impl Conn {
     /// When the server does not accept within [`BOUND`].
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, BOUND).expect("the server accepts");
+        Self::try_connect(address).expect("the server accepts")
+    }
+
+    /// The same; none if the server does not accept within [`BOUND`].
+    pub fn try_connect(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect_timeout(&address, BOUND).ok()?;
         stream.set_nodelay(true).expect("a socket option");
         stream.set_write_timeout(Some(BOUND)).expect("a socket option");
-        Self {
+        Some(Self {
             stream,
             layers: Layers::default(),
             received: Vec::new(),
-        }
+        })
     }
 
     /// Performs a TLS handshake; everything after it goes through TLS. The error is why there was none, whatever the

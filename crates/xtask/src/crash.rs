@@ -1,6 +1,8 @@
 //! `cargo xtask crash`: nsqd ends under load many times, with release programs. The script is `crates/e2e/tests/e2e_crash.rs`.
 //! `cargo xtask crash-operator`: the operator dies at each of its writes. The script is
 //! `crates/testbed/tests/kube_faults/crash.rs`.
+//! `cargo xtask crash-drain`: operator and nsqd die during scale-downs. The script is
+//! `crates/testbed/tests/kube_nodes/deaths.rs`.
 
 use crate::kube;
 use crate::process::{self, Outcome, cargo, target_dir};
@@ -36,6 +38,23 @@ pub(crate) fn run(rounds: usize, reference: bool) -> Outcome {
 /// # Errors
 /// Kubernetes cannot run here, a build failed, or a cluster was not as it should be in the end.
 pub(crate) fn operator() -> Outcome {
+    on_nodes("kube_faults", "op_173", &[("NSQ_CRASH_EACH", "1".to_owned())])
+}
+
+/// Scales clusters down under load until operator and nodes have died so many times.
+///
+/// # Errors
+/// Kubernetes cannot run here, a build failed, or an acknowledged message was lost.
+pub(crate) fn drain(deaths: usize, messages: usize) -> Outcome {
+    let settings = [
+        ("NSQ_DRAIN_DEATHS", deaths.to_string()),
+        ("NSQ_DRAIN_MESSAGES", messages.to_string()),
+    ];
+    on_nodes("kube_nodes", "whatever_dies", &settings)
+}
+
+/// One test of the Kubernetes layer with settings of its own, on a cluster that is started for it.
+fn on_nodes(program: &str, test: &str, settings: &[(&str, String)]) -> Outcome {
     if let Some(obstacle) = kube::obstacle() {
         return Err(obstacle);
     }
@@ -43,18 +62,10 @@ pub(crate) fn operator() -> Outcome {
     kube::cluster(kube::Action::Up)?;
     let mut command = cargo();
     command
-        .args([
-            "test",
-            "--locked",
-            "-p",
-            "nsq-testbed",
-            "--test",
-            "kube_faults",
-            "op_173",
-        ])
+        .args(["test", "--locked", "-p", "nsq-testbed", "--test", program, test])
         .args(["--", "--nocapture"])
-        .env("NSQ_CRASH_EACH", "1")
-        .env("NSQ_BIN_DIR", target_dir().join("debug"));
+        .env("NSQ_BIN_DIR", target_dir().join("debug"))
+        .envs(settings.iter().map(|(name, value)| (name, value)));
     let done = process::run(kube::tell(&mut command));
     kube::cluster(kube::Action::Down)?;
     done

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flate2::Compression;
+
+use crate::image::{self, Image, Profile};
 use crate::process::{Outcome, answers, cargo, command, output, root, run, target_dir};
 use crate::tools::{self, Tool};
 
-/// Programs in the image of the daemons.
-const DAEMONS: [&str; 3] = ["nsqd", "nsqlookupd", "nsqadmin"];
 /// The image that the tests name.
 const IMAGE: &str = "nsq-rs/nsq:test";
 
@@ -15,6 +16,10 @@ const IMAGE: &str = "nsq-rs/nsq:test";
 const NEXT_IMAGE: &str = "nsq-rs/nsq:next";
 /// Image of Go's daemons, as the tests name it.
 const REFERENCE_IMAGE: &str = "nsqio/nsq:v1.3.0";
+
+/// The commit whose operator the tests take for the release before, until there is one: the first whose templates are promised
+/// to stay (`operator/tests/golden/released-templates.json`).
+const PREVIOUS: &str = "fb2f6c1";
 
 /// What to do with the cluster of the tests.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -85,91 +90,77 @@ pub(crate) fn cluster(action: Action) -> Outcome {
             install()?;
             run(script("control-plane.sh").arg("up"))?;
             run(script("node.sh").args(["up", "2"]))?;
-            let images = [image()?, next_image()?, reference_image()?];
-            run(script("image.sh").arg("load").args(images))
+            run(script("image.sh").arg("load").args(images()?))
         }
         Action::Down => run(script("control-plane.sh").arg("down")),
         Action::Status => run(script("control-plane.sh").arg("status")),
     }
 }
 
-/// Builds the image of the daemons from static programs; gives the archive.
-///
-/// # Errors
-/// The target cannot be installed, or a build failed.
-pub(crate) fn image() -> Result<PathBuf, String> {
-    let target = static_target()?;
-    let mut build = cargo();
-    build.args(["build", "--locked", "--target", &target]);
-    for daemon in DAEMONS {
-        build.args(["--package", daemon]);
-    }
-    run(&mut build)?;
-    pack("nsq.tar", IMAGE, &target_dir().join(&target).join("debug"))
-}
-
-/// The same programs under another name, for tests that change the image; after [`image`].
-fn next_image() -> Result<PathBuf, String> {
-    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-    pack("next.tar", NEXT_IMAGE, &target_dir().join(target).join("debug"))
-}
-
-/// The same with Go's daemons, under the name that their image has everywhere.
-fn reference_image() -> Result<PathBuf, String> {
+/// The images that the tests name: ours, the same under another name for tests that change the image, and Go's daemons under the
+/// name that their image has everywhere. Gives the archives.
+fn images() -> Result<[PathBuf; 3], String> {
+    let ours = image::programs(&image::DAEMONS, Profile::Dev)?;
     Tool::Reference.install()?;
-    pack(
-        "reference.tar",
-        REFERENCE_IMAGE,
-        &tools::folder().join(Tool::REFERENCE),
-    )
+    let reference = tools::folder().join(Tool::REFERENCE);
+    Ok([
+        pack("nsq.tar", IMAGE, &ours)?,
+        pack("next.tar", NEXT_IMAGE, &ours)?,
+        pack("reference.tar", REFERENCE_IMAGE, &reference)?,
+    ])
 }
 
 /// Packs the daemons of a folder; gives the archive.
-fn pack(name: &str, image: &str, programs: &Path) -> Result<PathBuf, String> {
-    let archive = target_dir().join("images").join(name);
-    let mut pack = script("image.sh");
-    pack.arg("build").arg(&archive).arg(image);
-    pack.args(DAEMONS.map(|daemon| programs.join(daemon)));
-    run(&mut pack)?;
+fn pack(archive: &str, name: &str, folder: &Path) -> Result<PathBuf, String> {
+    let archive = target_dir().join("images/tests").join(archive);
+    let image = Image {
+        name,
+        description: "For tests",
+        programs: &image::DAEMONS.map(|daemon| folder.join(daemon)),
+        compression: Compression::fast(),
+    };
+    image.write(&archive)?;
     Ok(archive)
 }
 
-/// Builds the image of the operator, for measurements: its static program in release, without symbols. Gives the folder of the
-/// program and the archive.
+/// Builds the operator of the release before.
 ///
 /// # Errors
-/// The target cannot be installed, or a build failed.
-pub(crate) fn operator_image() -> Result<(PathBuf, PathBuf), String> {
-    let target = static_target()?;
+/// The commit is not there, or does not build.
+fn previous_operator() -> Outcome {
+    let folder = target_dir().join("previous");
+    let (archive, source) = (folder.join("source.tar"), folder.join("source"));
+    std::fs::create_dir_all(&source).map_err(|e| format!("make {}: {e}", source.display()))?;
+    run(command("git").args(["archive", "-o"]).arg(&archive).arg(PREVIOUS))?;
+    run(command("tar").arg("-xf").arg(&archive).arg("-C").arg(&source))?;
     let mut build = cargo();
-    build.args([
-        "build",
-        "--release",
-        "--locked",
-        "--target",
-        &target,
-        "--package",
-        "nsq-operator",
-    ]);
-    run(build.env("CARGO_PROFILE_RELEASE_STRIP", "symbols"))?;
-    let programs = target_dir().join(&target).join("release");
-    let archive = target_dir().join("images/nsq-operator.tar");
-    let mut pack = script("image.sh");
-    pack.arg("build").arg(&archive).arg("nsq-rs/nsq-operator:scale");
-    run(pack.arg(programs.join("nsq-operator")))?;
-    Ok((programs, archive))
+    build.args(["build", "--locked", "-p", "nsq-operator", "--target-dir"]);
+    build.arg(&folder).current_dir(&source);
+    run(&mut build)
 }
 
-/// The target of static programs, installed.
-fn static_target() -> Result<String, String> {
-    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-    if answers("rustup", "--version") {
-        run(command("rustup").args(["target", "add", &target]))?;
+/// Whether this clone has no older commits, as some have that are made for one build.
+fn is_shallow() -> bool {
+    output(command("git").args(["rev-parse", "--is-shallow-repository"]))
+        .map_or(true, |text| text.trim() != "false")
+}
+
+/// Prepares the operator of the release before, and tells the tests where it is.
+///
+/// # Errors
+/// It does not build, or its commit is missing where it should be there.
+pub(crate) fn tell_previous(tests: &mut Command) -> Outcome {
+    if let Err(error) = previous_operator() {
+        if !is_shallow() {
+            return Err(error);
+        }
+        println!(
+            "NOT RUN: op_118, for this clone is shallow and has no operator of the release before ({error})"
+        );
+        return Ok(());
     }
-    if !answers("musl-gcc", "--version") {
-        run(command("apt-get").args(["install", "-y", "-q", "musl-tools"]))?;
-    }
-    Ok(target)
+    tests.env("NSQ_PREVIOUS_DIR", absolute(&target_dir().join("previous/debug")));
+    Ok(())
 }
 
 /// Tells tests where Kubernetes is.

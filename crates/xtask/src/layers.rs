@@ -185,6 +185,7 @@ fn run_layer(layer: Layer) -> Result<(), Stop> {
             ]);
             // They wait for controllers and kubelets most of the time.
             command.env("RUST_TEST_THREADS", "4");
+            kube::tell_previous(&mut command)?;
             let tested = tests(kube::tell(&mut command));
             kube::cluster(kube::Action::Down)?;
             tested?;

@@ -15,6 +15,7 @@
 mod codegen;
 mod crash;
 mod fuzz;
+mod image;
 mod kube;
 mod layers;
 mod local;
@@ -70,6 +71,16 @@ enum Task {
     /// Kill the operator at each of its writes, before and after the API server has heard of it, one per life of a cluster; takes
     /// hours (the layer kube does all of them in one life)
     CrashOperator,
+    /// Scale clusters of three nodes down to one under load, and kill operator and nsqd at random times meanwhile; no message may
+    /// be lost
+    CrashDrain {
+        /// How often something dies, over as many clusters as it takes
+        #[arg(long, default_value_t = 50)]
+        deaths: usize,
+        /// Messages that are there before
+        #[arg(long, default_value_t = 100_000)]
+        messages: usize,
+    },
     /// The Kubernetes cluster of the tests on this machine (Linux, root)
     Kube {
         /// What to do with it
@@ -85,7 +96,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Build the container image of the daemons into target/images/, without a container engine
+    /// Build the container images of this release into target/images/, without a container engine
     Image,
     /// Run each fuzz target for a while (needs cargo-fuzz)
     Fuzz {
@@ -112,8 +123,9 @@ fn main() -> ExitCode {
         Some(Task::Codegen { check }) => codegen::run(check),
         Some(Task::Crash { rounds, reference }) => crash::run(rounds, reference),
         Some(Task::CrashOperator) => crash::operator(),
+        Some(Task::CrashDrain { deaths, messages }) => crash::drain(deaths, messages),
         Some(Task::Kube { action }) => kube::cluster(action),
-        Some(Task::Image) => kube::image().map(|path| println!("{}", path.display())),
+        Some(Task::Image) => image::release(),
         Some(Task::Scale { image, args }) => scale::run(image, &args),
         Some(Task::Fuzz { seconds, target }) => fuzz::run(seconds, target.as_deref()),
     };

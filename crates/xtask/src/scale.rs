@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::kube;
 use crate::process::{self, Outcome, cargo, command, target_dir};
+use crate::{image, kube};
 
 /// A network of its own: nothing else is in the way of the ports of thousands of daemons, and their addresses, all of the
 /// network that is set aside for measurements, are local.
@@ -13,12 +13,12 @@ const NETWORK: &str = "ip link set lo up && ip route add local 198.18.0.0/15 dev
 /// Its control plane is not that of the tests, which it would take the bridge away from at its end.
 const NET: &str = "10.198";
 
-/// Builds the operator in release and runs the measurements; the table is on standard output. With `image` it is the static
+/// Builds the operator in release and runs the measurements; the table is on standard output. With `of_image` it is the static
 /// program of an image, whose size is printed.
 ///
 /// # Errors
 /// The machine cannot run it, a build failed, or a target was missed.
-pub(crate) fn run(image: bool, args: &[String]) -> Outcome {
+pub(crate) fn run(of_image: bool, args: &[String]) -> Outcome {
     if let Some(obstacle) = kube::obstacle() {
         return Err(obstacle);
     }
@@ -36,7 +36,7 @@ pub(crate) fn run(image: bool, args: &[String]) -> Outcome {
     let mut measure = command("unshare");
     measure.args(["--net", "sh", "-c", NETWORK, "sh"]);
     measure.arg(programs.join("nsq-scale")).args(args);
-    let operator = if image { of_image()? } else { programs };
+    let operator = if of_image { operator_of_image()? } else { programs };
     let measured = process::run(kube::tell(own(&mut measure).env("NSQ_BIN_DIR", &operator)));
     // A run that broke off leaves it.
     let mut end = command(&kube::scripts().join("control-plane.sh").to_string_lossy());
@@ -45,19 +45,10 @@ pub(crate) fn run(image: bool, args: &[String]) -> Outcome {
 }
 
 /// Builds the image of the operator, prints its size, and gives the folder of the program in it.
-fn of_image() -> Result<PathBuf, String> {
-    let (programs, archive) = kube::operator_image()?;
+fn operator_of_image() -> Result<PathBuf, String> {
+    let (programs, archive) = image::operator()?;
     let size = std::fs::metadata(&archive).map_err(|e| format!("read {}: {e}", archive.display()))?;
-    let packed = process::output(
-        command("sh")
-            .args(["-c", "gzip -c \"$1\" | wc -c", "sh"])
-            .arg(&archive),
-    )?;
-    println!(
-        "image of the operator: {} bytes, {} compressed",
-        size.len(),
-        packed.trim()
-    );
+    println!("image of the operator, compressed: {} bytes", size.len());
     Ok(programs)
 }
 

@@ -7,6 +7,7 @@
     reason = "a failed unwrap fails the test; a kubeconfig is read and written whole"
 )]
 
+mod deaths;
 mod drains;
 mod growth;
 mod members;
@@ -131,22 +132,26 @@ impl Running {
     /// The process of a daemon in a pod, seen from this machine.
     #[track_caller]
     fn process(&self, address: &str) -> Pid {
-        let flag = format!("--broadcast-address={address}.");
-        let inside = format!(".{}.svc.", self.namespace.name());
         let mut found = None;
         eventually(BOUND, || {
-            let all = std::fs::read_dir("/proc").unwrap().flatten();
-            found = all
-                .filter_map(|entry| {
-                    let id: i32 = entry.file_name().to_str()?.parse().ok()?;
-                    let line = std::fs::read(entry.path().join("cmdline")).ok()?;
-                    let line = String::from_utf8_lossy(&line);
-                    (line.contains(&flag) && line.contains(&inside)).then_some(id)
-                })
-                .max();
+            found = self.find_process(address);
             found.is_some()
         });
-        Pid::from_raw(found.unwrap()).unwrap()
+        found.unwrap()
+    }
+
+    /// The same, if it runs now.
+    fn find_process(&self, address: &str) -> Option<Pid> {
+        let flag = format!("--broadcast-address={address}.");
+        let inside = format!(".{}.svc.", self.namespace.name());
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        let found = all.filter_map(|entry| {
+            let id: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line);
+            (line.contains(&flag) && line.contains(&inside)).then_some(id)
+        });
+        Pid::from_raw(found.max()?)
     }
 
     /// Changes the firewall of the pod that this process is in.

@@ -343,3 +343,32 @@ fn op_124_a_node_that_restarts_before_its_turn_has_its_old_file_and_the_hot_opti
     namespace.await_running("demo");
     assert_eq!(option("demo-nsqd-0", "max_rdy_count"), "3000");
 }
+
+/// Where the clone has no older commits there is no older operator, which `cargo xtask test kube` says.
+#[test]
+fn op_118_an_operator_that_takes_over_from_the_release_before_restarts_nobody() {
+    let namespace = Cluster::nodes().namespace("op-118");
+    let Some(mut previous) = Operator::start_previous(&namespace) else {
+        return;
+    };
+    namespace.apply_cluster("demo", &quick(2));
+    namespace.await_running("demo");
+    assert_eq!(previous.stop(), Some(0), "{}", previous.log());
+    let pods = |namespace: &Namespace| {
+        let list = namespace.get(&["pod"]);
+        let items = list["items"].as_array().unwrap().iter();
+        let mut uids: Vec<String> = items
+            .map(|pod| pod["metadata"]["uid"].as_str().unwrap().to_owned())
+            .collect();
+        uids.sort();
+        uids
+    };
+    let before = pods(&namespace);
+    let demo = Running {
+        operator: Operator::start(&namespace),
+        namespace,
+    };
+    demo.come_to_rest();
+    assert_eq!(pods(&demo.namespace), before);
+    assert_eq!(demo.namespace.status("demo")["phase"], "Running");
+}
