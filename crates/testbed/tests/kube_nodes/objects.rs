@@ -53,6 +53,64 @@ fn op_028_op_040_op_064_pods_get_ready_and_then_nothing_is_written() {
     );
 }
 
+/// What a name means to a process in a pod: it asks the server that its `/etc/resolv.conf` names.
+#[track_caller]
+fn resolved(process: Pid, host: &str) -> String {
+    let id = process.as_raw_nonzero().to_string();
+    let servers = tempfile::NamedTempFile::new().unwrap();
+    std::fs::copy(format!("/proc/{id}/root/etc/resolv.conf"), servers.path()).unwrap();
+    let script = format!(
+        "mount --bind {} /etc/resolv.conf && getent ahostsv4 {host}",
+        servers.path().display()
+    );
+    let output = Command::new("nsenter")
+        .args([
+            "--net", "--target", &id, "unshare", "--mount", "sh", "-c", &script,
+        ])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.split_whitespace().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn op_033_pods_of_both_makers_are_what_their_manifest_says() {
+    for (name, image) in [("op-033-ours", None), ("op-033-go", Some(REFERENCE_IMAGE))] {
+        let mut spec = quick(2);
+        if let Some(image) = image {
+            spec["image"] = image.into();
+        }
+        let demo = running(name, &spec);
+        let namespace = &demo.namespace;
+        for ordinal in 0..2 {
+            let pod = format!("demo-nsqd-{ordinal}");
+            namespace
+                .ask(&pod, "GET", "/config/id")
+                .expect(200, &ordinal.to_string());
+            let process = demo.process(&format!("{pod}.demo-nsqd"));
+            let about = |file: &str| {
+                std::fs::read_to_string(format!("/proc/{}/{file}", process.as_raw_nonzero())).unwrap()
+            };
+            let status = about("status");
+            let user = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+            assert!(user.split_whitespace().all(|id| id == "65532"), "{user}");
+            let mounts = about("mountinfo");
+            let root = mounts
+                .lines()
+                .find(|line| line.split(' ').nth(4) == Some("/"))
+                .unwrap();
+            assert!(root.split(' ').nth(5).unwrap().starts_with("ro,"), "{root}");
+            let found = namespace.get(&["pod", &pod]);
+            let broadcast = namespace.ask(&pod, "GET", "/info").json()["broadcast_address"].clone();
+            assert_eq!(
+                found["status"]["podIP"],
+                resolved(process, broadcast.as_str().unwrap()),
+                "{broadcast}"
+            );
+        }
+    }
+}
+
 /// The namespace enforces restricted pod security, the server has the admission plugin that asks for `finalizers`.
 #[test]
 fn op_178_op_179_the_roles_of_the_install_are_enough_and_nothing_else_is_asked_for() {

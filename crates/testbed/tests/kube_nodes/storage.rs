@@ -172,3 +172,99 @@ fn op_134_a_claim_that_somebody_deleted_is_made_anew_with_the_size_of_now() {
     demo.await_nodes(2);
     assert_eq!(requested(&demo, 1), "2Gi");
 }
+
+/// Runs a command where the kubelet of a node sees its files.
+#[track_caller]
+fn on_node(cluster: &Cluster, node: &str, command: &str) {
+    let run = cluster.kubeconfig().with_file_name("run").join(node);
+    let run = std::fs::read_to_string(&run).unwrap();
+    let process = run.split_whitespace().next().unwrap();
+    let output = Command::new("nsenter")
+        .args(["--mount", "--pid", "--target", process, "--", "sh", "-c", command])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn op_035_a_node_with_a_full_disk_is_unready_and_not_restarted() {
+    /// Longer than the liveness probe has patience.
+    const LOOKED: Duration = Duration::from_secs(75);
+    let mut spec = quick(1);
+    spec["nsqd"]["options"] = json!({"memQueueSize": 0});
+    let demo = running("op-035", &spec);
+    let namespace = &demo.namespace;
+    let pod = "demo-nsqd-0";
+    let claim = namespace.get(&["pvc", "data-demo-nsqd-0"]);
+    let volume = namespace.get(&["pv", claim["spec"]["volumeName"].as_str().unwrap()]);
+    let path = volume["spec"]["local"]["path"].as_str().unwrap();
+    let pod_object = namespace.get(&["pod", pod]);
+    let node = pod_object["spec"]["nodeName"].as_str().unwrap();
+    // While nothing uses it, the folder is replaced by a small file system.
+    demo.patch(&json!({"mode": "Stopped"}));
+    namespace.await_status("demo", "Stopped", |status| status["phase"] == "Stopped");
+    eventually(BOUND, || namespace.names("pod").is_empty());
+    on_node(
+        namespace.cluster(),
+        node,
+        &format!("mount -t tmpfs -o size=256k,mode=1777 small {path}"),
+    );
+    demo.patch(&json!({"mode": "Managed"}));
+    demo.await_nodes(1);
+    // The container has it; what goes with the volume later is the folder.
+    on_node(namespace.cluster(), node, &format!("umount --lazy {path}"));
+
+    let mut publisher = namespace.connect(pod);
+    let refused = (0..200).any(|_| {
+        publisher.command_with("PUB t", &[b'm'; 10_000]);
+        let frame = publisher.frame();
+        frame.kind == 1 && frame.text().starts_with("E_PUB_FAILED")
+    });
+    assert!(refused, "the disk is full");
+    let found = || namespace.get(&["pod", pod])["status"].clone();
+    eventually(BOUND, || {
+        Namespace::condition(&found(), "Ready")["status"] == "False"
+    });
+    eventually(BOUND, || demo.endpoints("demo-nsqd-publish").is_empty());
+    let restarted = || found()["containerStatuses"][0]["restartCount"] != 0;
+    assert!(demo.stays(LOOKED, restarted), "{}", found());
+    assert_eq!(Namespace::condition(&found(), "Ready")["status"], "False");
+}
+
+/// As `kubectl drain` does it for each pod of a node.
+fn evict(demo: &Running, pod: &str) -> std::process::Output {
+    let name = demo.namespace.name();
+    let target = format!("/api/v1/namespaces/{name}/pods/{pod}/eviction");
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}});
+    demo.namespace
+        .cluster()
+        .try_kubectl(&["create", "--raw", &target, "-f", "-"], &eviction.to_string())
+}
+
+#[test]
+fn evicted_nodes_go_one_after_the_other_and_come_back_with_their_messages() {
+    let demo = running("evicted", &quick(2));
+    let pods = ["demo-nsqd-0", "demo-nsqd-1"];
+    for pod in pods {
+        demo.fill(pod, "t", "c", 100);
+    }
+    let before = demo.uids();
+    assert!(evict(&demo, pods[0]).status.success());
+    let refused = evict(&demo, pods[1]);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(told.contains("disruption budget"), "{refused:?}");
+    eventually(BOUND, || demo.uids().first().is_some_and(|uid| *uid != before[0]));
+    demo.await_nodes(2);
+    // As soon as the controller of budgets has seen it.
+    eventually(BOUND, || evict(&demo, pods[1]).status.success());
+    eventually(BOUND, || demo.uids().get(1).is_some_and(|uid| *uid != before[1]));
+    demo.await_nodes(2);
+    for pod in pods {
+        let bodies: BTreeSet<Vec<u8>> = demo
+            .take(pod, "t", "c", 100)
+            .into_iter()
+            .map(|message| message.body)
+            .collect();
+        assert_eq!(bodies.len(), 100, "{pod}");
+    }
+}

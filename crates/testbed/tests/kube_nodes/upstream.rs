@@ -114,3 +114,66 @@ fn op_104_a_node_without_extensions_is_drained_beside_one_that_has_them() {
         .expect(200, "[]");
     namespace.await_status("demo", "1/1", |status| status["nsqd"]["replicas"] == 1);
 }
+
+/// The StatefulSet of an earlier chart, whose claims have the names that a cluster of that name gives its own.
+#[test]
+fn a_stateful_set_that_somebody_else_made_hands_its_claims_over() {
+    let namespace = Cluster::nodes().namespace("from-chart");
+    let labels = json!({"app": "demo"});
+    let earlier = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "demo-nsqd"},
+        "spec": {
+            "replicas": 2, "serviceName": "demo-nsqd", "podManagementPolicy": "Parallel",
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "securityContext": {"runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532},
+                    "containers": [{
+                        "name": "nsqd", "image": REFERENCE_IMAGE, "command": ["nsqd"],
+                        "args": ["--data-path=/data", "--mem-queue-size=10"],
+                        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+                    }],
+                },
+            },
+            "volumeClaimTemplates": [{
+                "metadata": {"name": "data"},
+                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+            }],
+        },
+    });
+    namespace.apply(&earlier.to_string());
+    let ready =
+        |namespace: &Namespace| namespace.get(&["statefulset", "demo-nsqd"])["status"]["readyReplicas"] == 2;
+    eventually(BOUND, || ready(&namespace));
+    for pod in ["demo-nsqd-0", "demo-nsqd-1"] {
+        let answers = || {
+            let asked = std::panic::AssertUnwindSafe(|| namespace.ask(pod, "GET", "/ping").text() == "OK");
+            std::panic::catch_unwind(asked).unwrap_or(false)
+        };
+        eventually(BOUND, answers);
+        for target in ["/topic/create?topic=t", "/channel/create?topic=t&channel=c"] {
+            namespace.ask(pod, "POST", target).expect(200, "");
+        }
+        let mut publisher = namespace.connect(pod);
+        for number in 0..50 {
+            publisher.publish("t", format!("{pod} {number}").as_bytes());
+        }
+    }
+    namespace.kubectl(&["delete", "statefulset", "demo-nsqd"]);
+    eventually(BOUND, || namespace.names("pod").is_empty());
+
+    let operator = Operator::start(&namespace);
+    namespace.apply_cluster("demo", &quick(2));
+    namespace.await_running("demo");
+    let demo = Running { namespace, operator };
+    for pod in ["demo-nsqd-0", "demo-nsqd-1"] {
+        let bodies: BTreeSet<Vec<u8>> = demo
+            .take(pod, "t", "c", 50)
+            .into_iter()
+            .map(|message| message.body)
+            .collect();
+        assert_eq!(bodies.len(), 50, "{pod}");
+    }
+    demo.namespace.await_event("demo", "VolumeReused");
+}
