@@ -18,11 +18,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::api::{Kind, parse_manifest};
+use crate::generated::{File, differing};
 use crate::install::{self, Install};
 use crate::kubeworld::{self, Identity};
 use crate::localworld::{self, Surroundings};
 use crate::render::{DEFAULT_IMAGE, Format, RenderOptions, render};
-use crate::{check, crd};
+use crate::{charts, check, crd};
 
 /// Exit code of a runtime failure.
 const FAILED: u8 = 1;
@@ -62,6 +63,9 @@ enum Command {
         after_help = "Example:\n  nsq-operator install --namespace nsq-system | kubectl apply --server-side -f -"
     )]
     Install(InstallArgs),
+    /// Write what the charts of this repository take from the types, or compare it: cargo xtask codegen
+    #[command(hide = true)]
+    Charts(ChartsArgs),
     #[command(name = localworld::HELPER, hide = true)]
     RunChild {
         parent: u32,
@@ -107,6 +111,15 @@ struct CrdArgs {
 }
 
 #[derive(Debug, clap::Args)]
+struct ChartsArgs {
+    /// The folder with the charts
+    folder: PathBuf,
+    /// Compare only; exit 1 names the files that differ
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Debug, clap::Args)]
 struct InstallArgs {
     /// Namespace of the operator
     #[arg(long, env = "NSQ_OPERATOR_NAMESPACE", default_value = "nsq-system")]
@@ -149,6 +162,8 @@ pub fn main() -> ExitCode {
         Command::Render(args) => objects(&args),
         Command::Crd(args) => definitions(&args),
         Command::Install(args) => manifests(&args),
+        Command::Charts(args) if args.check => compare(&charts::files(), &args.folder, "charts"),
+        Command::Charts(args) => write(&charts::files(), &args.folder),
         Command::RunChild {
             parent,
             program,
@@ -298,25 +313,31 @@ fn definitions(args: &CrdArgs) -> u8 {
         Some(kind) => vec![crd::render(kind)],
         None => crd::render_all(),
     };
-    if let Some(folder) = &args.check {
-        let differing = crd::differing(&files, |name| std::fs::read_to_string(folder.join(name)).ok());
-        for name in &differing {
-            eprintln!(
-                "{} differs; run: nsq-operator crd --dir {}",
-                folder.join(name).display(),
-                folder.display()
-            );
+    match (&args.check, &args.dir) {
+        (Some(folder), _) => compare(&files, folder, "crd --dir"),
+        (None, Some(folder)) => write(&files, folder),
+        (None, None) => {
+            print!("{}", crd::stream(&files));
+            0
         }
-        return u8::from(!differing.is_empty());
     }
-    let Some(folder) = &args.dir else {
-        print!("{}", crd::stream(&files));
-        return 0;
-    };
-    let written = std::fs::create_dir_all(folder).and_then(|()| {
-        files
-            .iter()
-            .try_for_each(|file| std::fs::write(folder.join(&file.file_name), &file.yaml))
+}
+
+/// Names the files of a folder that differ, and the subcommand that writes them.
+fn compare(files: &[File], folder: &Path, subcommand: &str) -> u8 {
+    let differing = differing(files, |path| std::fs::read_to_string(folder.join(path)).ok());
+    let shown = folder.display();
+    for path in &differing {
+        eprintln!("{shown}/{path} differs; run: nsq-operator {subcommand} {shown}");
+    }
+    u8::from(!differing.is_empty())
+}
+
+fn write(files: &[File], folder: &Path) -> u8 {
+    let written = files.iter().try_for_each(|file| {
+        let path = folder.join(&file.path);
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        std::fs::write(path, &file.text)
     });
     match written {
         Ok(()) => 0,

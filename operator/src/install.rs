@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::Kind;
+use crate::api::{GROUP, Kind};
 use crate::canonical::to_yaml;
 
 /// What the operator may do with the resources of a group.
@@ -145,7 +145,7 @@ pub fn objects(install: &Install) -> Vec<Value> {
         "Role",
         &format!("{NAME}-lease"),
         Some(namespace),
-        &LEASE_RULES.iter().map(rule).collect::<Vec<_>>(),
+        &lease_rules(),
     ));
     objects.push(binding(
         "RoleBinding",
@@ -155,10 +155,7 @@ pub fn objects(install: &Install) -> Vec<Value> {
         namespace,
     ));
     if install.watch_namespaces.is_empty() {
-        let mut rules: Vec<Value> = RULES.iter().map(rule).collect();
-        let mut definitions = rule(&DEFINITION_RULE);
-        definitions["resourceNames"] = Kind::ALL.map(Kind::definition_name).to_vec().into();
-        rules.push(definitions);
+        let rules = [namespace_rules(), definition_rules()].concat();
         objects.push(role("ClusterRole", NAME, None, &rules));
         objects.push(binding(
             "ClusterRoleBinding",
@@ -169,8 +166,7 @@ pub fn objects(install: &Install) -> Vec<Value> {
         ));
     }
     for watched in &install.watch_namespaces {
-        let rules: Vec<Value> = RULES.iter().map(rule).collect();
-        objects.push(role("Role", NAME, Some(watched), &rules));
+        objects.push(role("Role", NAME, Some(watched), &namespace_rules()));
         objects.push(binding("RoleBinding", "Role", NAME, Some(watched), namespace));
     }
     objects.extend(for_users());
@@ -209,6 +205,41 @@ fn rule(rule: &Rule) -> Value {
     json!({"apiGroups": [rule.group], "resources": rule.resources, "verbs": rule.verbs})
 }
 
+/// [`LEASE_RULES`] as a Role has them.
+pub(crate) fn lease_rules() -> Vec<Value> {
+    LEASE_RULES.iter().map(rule).collect()
+}
+
+/// [`RULES`] as a Role has them.
+pub(crate) fn namespace_rules() -> Vec<Value> {
+    RULES.iter().map(rule).collect()
+}
+
+/// [`DEFINITION_RULE`] as a ClusterRole has it.
+pub(crate) fn definition_rules() -> Vec<Value> {
+    let mut definitions = rule(&DEFINITION_RULE);
+    definitions["resourceNames"] = Kind::ALL.map(Kind::definition_name).to_vec().into();
+    vec![definitions]
+}
+
+/// For users who may see.
+pub(crate) fn view_rules() -> Vec<Value> {
+    vec![rule(&Rule {
+        group: GROUP,
+        resources: &["nsqclusters", "nsqtopics", "nsqchannels"],
+        verbs: READ,
+    })]
+}
+
+/// For users who may change, beside what they may see.
+pub(crate) fn edit_rules() -> Vec<Value> {
+    vec![rule(&Rule {
+        group: GROUP,
+        resources: &["nsqclusters", "nsqtopics", "nsqchannels", "nsqclusters/scale"],
+        verbs: &["create", "delete", "deletecollection", "patch", "update"],
+    })]
+}
+
 fn role(kind: &str, name: &str, namespace: Option<&str>, rules: &[Value]) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -230,28 +261,17 @@ fn binding(kind: &str, role: &str, name: &str, namespace: Option<&str>, own: &st
 
 /// Roles that are part of the usual view, edit and admin: whoever may see or change Deployments may do so with clusters.
 fn for_users() -> Vec<Value> {
-    let kinds = ["nsqclusters", "nsqtopics", "nsqchannels"];
-    let one = |name: &str, into: &[&str], resources: &[&str], verbs: &[&str]| {
-        let mut metadata = metadata(name, None);
-        for role in into {
-            metadata["labels"][format!("rbac.authorization.k8s.io/aggregate-to-{role}")] = "true".into();
+    let one = |name: &str, into: &[&str], rules: &[Value]| {
+        let mut role = role("ClusterRole", name, None, rules);
+        for part in into {
+            role["metadata"]["labels"][format!("rbac.authorization.k8s.io/aggregate-to-{part}")] =
+                "true".into();
         }
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRole",
-            "metadata": metadata,
-            "rules": [{"apiGroups": ["nsq.rs"], "resources": resources, "verbs": verbs}],
-        })
+        role
     };
-    let change = ["create", "delete", "deletecollection", "patch", "update"];
     vec![
-        one("nsq-view", &["view", "edit", "admin"], &kinds, READ),
-        one(
-            "nsq-edit",
-            &["edit", "admin"],
-            &[&kinds[..], &["nsqclusters/scale"]].concat(),
-            &change,
-        ),
+        one("nsq-view", &["view", "edit", "admin"], &view_rules()),
+        one("nsq-edit", &["edit", "admin"], &edit_rules()),
     ]
 }
 

@@ -5,6 +5,7 @@
 //! | [`api`] | the custom resource types, defaults, rules | clients, clocks, files |
 //! | [`build`] | child objects of a cluster, one file per kind | what is live, beyond what it is told |
 //! | [`crd`] | the CRDs as text | where they are written to |
+//! | [`charts`] | what the Helm charts take from the types, as text | templates, where it is written to |
 //! | [`install`] | what the operator may do, and the manifests that install it | where they are applied |
 //! | [`daemon`] | what is asked of the daemons over HTTP | what the answers mean |
 //! | [`world`] | the seam between plan and worlds | any world |
@@ -19,10 +20,12 @@
 pub mod api;
 pub mod build;
 mod canonical;
+pub mod charts;
 pub mod check;
 pub mod cli;
 pub mod crd;
 pub mod daemon;
+pub mod generated;
 pub mod install;
 pub mod kubeworld;
 pub mod localworld;

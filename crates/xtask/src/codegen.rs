@@ -1,7 +1,8 @@
-//! `cargo xtask codegen`: files that are printed from the types and committed.
+//! `cargo xtask codegen`: files that are printed from the types, or from other files, and committed.
 
 use std::process::Command;
 
+use crate::charts;
 use crate::process::{self, Outcome, cargo, command, target_dir};
 
 /// Where the custom resource definitions live.
@@ -12,8 +13,11 @@ const CRDS: &str = "crds";
 /// # Errors
 /// A file differs (with `check`), or the program failed.
 pub(crate) fn run(check: bool) -> Outcome {
-    let mut operator = cargo();
-    operator.args(["run", "--quiet", "--locked", "-p", "nsq-operator", "--"]);
+    let operator = || {
+        let mut operator = cargo();
+        operator.args(["run", "--quiet", "--locked", "-p", "nsq-operator", "--"]);
+        operator
+    };
     finish(operator, check)
 }
 
@@ -22,22 +26,24 @@ pub(crate) fn run(check: bool) -> Outcome {
 /// # Errors
 /// A file differs, or the program failed.
 pub(crate) fn check_built() -> Outcome {
-    finish(
-        command(&target_dir().join("debug/nsq-operator").to_string_lossy()),
-        true,
-    )
+    let program = target_dir().join("debug/nsq-operator");
+    finish(|| command(&program.to_string_lossy()), true)
 }
 
-fn finish(mut operator: Command, check: bool) -> Outcome {
-    operator
-        .arg("crd")
-        .arg(if check { "--check" } else { "--dir" })
-        .arg(CRDS);
-    process::run(&mut operator).map_err(|e| {
-        if check {
-            format!("{e}\nhint: `cargo xtask codegen` writes them")
-        } else {
-            e
-        }
-    })
+fn finish(operator: impl Fn() -> Command, check: bool) -> Outcome {
+    let (crd, charts): (&[&str], &[&str]) = if check {
+        (&["crd", "--check", CRDS], &["charts", charts::FOLDER, "--check"])
+    } else {
+        (&["crd", "--dir", CRDS], &["charts", charts::FOLDER])
+    };
+    process::run(operator().args(crd))
+        .and_then(|()| process::run(operator().args(charts)))
+        .and_then(|()| charts::codegen(check))
+        .map_err(|e| {
+            if check {
+                format!("{e}\nhint: `cargo xtask codegen` writes them")
+            } else {
+                e
+            }
+        })
 }

@@ -12,6 +12,7 @@
     reason = "a build tool works with real files and the real clock"
 )]
 
+mod charts;
 mod codegen;
 mod crash;
 mod fuzz;
@@ -53,7 +54,7 @@ enum Task {
     Ci,
     /// Check the dependency map, module edges, file sizes and other rules of the repository
     Tidy,
-    /// Write the generated files (crds/)
+    /// Write the generated files (crds/, and what the charts take from the types and from their values)
     Codegen {
         /// Write nothing, fail if a file differs from what would be written
         #[arg(long)]

@@ -63,6 +63,7 @@ pub use quantity::{Quantity, ResourceQuantity};
 pub use reason::{ConditionStatus, ConditionType, Reason};
 pub use rules::ExtraKeys;
 pub use schema::Kind;
+pub(crate) use schema::each_schema;
 pub use security::{
     Auth, AuthRequestMethod, ClientAuth, Monitoring, PodSecurity, Tls, TlsMinVersion, TlsMode,
 };

@@ -91,7 +91,7 @@ impl Kind {
 }
 
 /// Calls `change` for each schema below this one, this one last.
-fn each_schema(schema: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
+pub(crate) fn each_schema(schema: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
     let Some(node) = schema.as_object_mut() else {
         return;
     };

@@ -18,6 +18,7 @@ pub(super) struct Findings {
 fn is_foreign(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     path.starts_with("crds/")
+        || path.contains("/files/crds/")
         || path.contains("/golden/")
         || name.starts_with("LICENSE")
         || matches!(name, "Cargo.lock" | "package-lock.json" | "go.sum")
