@@ -15,6 +15,7 @@ mod namespace;
 mod operator;
 mod proxy;
 mod reader;
+mod stand_in;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -26,6 +27,7 @@ pub use operator::{Operator, printed};
 pub use proxy::{Call, Fault, Proxy, Seen};
 use reader::Reader;
 use serde_json::Value;
+pub use stand_in::stand_in;
 
 /// How long a step of Kubernetes may take: a controller, a scheduler and a kubelet are in it.
 pub const BOUND: Duration = Duration::from_secs(120);
@@ -35,6 +37,8 @@ pub const IMAGE: &str = "nsq-rs/nsq:test";
 pub const NEXT_IMAGE: &str = "nsq-rs/nsq:next";
 /// Image with the daemons of the reference; by its name they have flavor Upstream.
 pub const REFERENCE_IMAGE: &str = "nsqio/nsq:v1.3.0";
+/// Image with the operator.
+pub const OPERATOR_IMAGE: &str = "nsq-rs/nsq-operator:test";
 /// Before each look at the API server.
 const LOOK: Duration = Duration::from_millis(30);
 /// Nodes of the cluster.
@@ -137,6 +141,21 @@ impl Cluster {
         child.wait_with_output().unwrap()
     }
 
+    /// What Helm prints.
+    #[track_caller]
+    pub fn helm(&self, args: &[&str]) -> String {
+        let output = self.try_helm(args);
+        assert!(output.status.success(), "helm {}: {output:?}", args.join(" "));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The same, whatever comes of it.
+    pub fn try_helm(&self, args: &[&str]) -> Output {
+        let mut helm = program("helm");
+        helm.env("KUBECONFIG", &self.kubeconfig);
+        helm.args(args).output().unwrap_or_else(|e| panic!("helm: {e}"))
+    }
+
     /// An object, or a list, as JSON; null if there is none.
     #[track_caller]
     pub fn get(&self, args: &[&str]) -> Value {
@@ -192,6 +211,12 @@ fn program(name: &str) -> Command {
     let folder = std::env::var_os(PATH_VARIABLE)
         .unwrap_or_else(|| panic!("{PATH_VARIABLE} is not set; run: cargo xtask test kube"));
     Command::new(Path::new(&folder).join(name))
+}
+
+/// What comes of Helm where no cluster is needed.
+pub fn helm(args: &[&str]) -> Output {
+    let helm = program("helm").args(args).output();
+    helm.unwrap_or_else(|e| panic!("helm: {e}"))
 }
 
 /// Runs a script of this folder on the cluster of the tests, or on the one with this state, and gives what it prints.

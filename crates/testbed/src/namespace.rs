@@ -181,6 +181,19 @@ impl Namespace {
             .collect()
     }
 
+    /// A kubeconfig of an account.
+    #[track_caller]
+    #[must_use]
+    pub fn as_account(&self, account: &str) -> tempfile::NamedTempFile {
+        let token = self.kubectl(&["create", "token", account]);
+        let admin = std::fs::read_to_string(self.cluster.kubeconfig()).unwrap();
+        let mut config: Value = serde_yaml::from_str(&admin).unwrap();
+        config["users"][0]["user"]["token"] = token.trim().into();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, config.to_string()).unwrap();
+        file
+    }
+
     /// Where a port of a pod is, from this machine.
     #[track_caller]
     pub fn pod(&self, name: &str, port: u16) -> SocketAddr {

@@ -11,6 +11,8 @@ use crate::tools::{self, Tool};
 
 /// The image that the tests name.
 const IMAGE: &str = "nsq-rs/nsq:test";
+/// That of the operator.
+const OPERATOR_IMAGE: &str = "nsq-rs/nsq-operator:test";
 
 /// What a test changes the image to.
 const NEXT_IMAGE: &str = "nsq-rs/nsq:next";
@@ -97,26 +99,29 @@ pub(crate) fn cluster(action: Action) -> Outcome {
     }
 }
 
-/// The images that the tests name: ours, the same under another name for tests that change the image, and Go's daemons under the
-/// name that their image has everywhere. Gives the archives.
-fn images() -> Result<[PathBuf; 3], String> {
-    let ours = image::programs(&image::DAEMONS, Profile::Dev)?;
+/// The images that the tests name: ours, the daemons under another name for tests that change the image, and Go's daemons under
+/// the name that their image has everywhere. Gives the archives.
+fn images() -> Result<[PathBuf; 4], String> {
+    let packages = [&image::DAEMONS[..], &image::OPERATOR].concat();
+    let ours = image::programs(&packages, Profile::Dev)?;
     Tool::Reference.install()?;
     let reference = tools::folder().join(Tool::REFERENCE);
     Ok([
-        pack("nsq.tar", IMAGE, &ours)?,
-        pack("next.tar", NEXT_IMAGE, &ours)?,
-        pack("reference.tar", REFERENCE_IMAGE, &reference)?,
+        pack("nsq.tar", IMAGE, &ours, &image::DAEMONS)?,
+        pack("nsq-operator.tar", OPERATOR_IMAGE, &ours, &image::OPERATOR)?,
+        pack("next.tar", NEXT_IMAGE, &ours, &image::DAEMONS)?,
+        pack("reference.tar", REFERENCE_IMAGE, &reference, &image::DAEMONS)?,
     ])
 }
 
-/// Packs the daemons of a folder; gives the archive.
-fn pack(archive: &str, name: &str, folder: &Path) -> Result<PathBuf, String> {
+/// Packs programs of a folder; gives the archive.
+fn pack(archive: &str, name: &str, folder: &Path, programs: &[&str]) -> Result<PathBuf, String> {
     let archive = target_dir().join("images/tests").join(archive);
+    let programs: Vec<PathBuf> = programs.iter().map(|program| folder.join(program)).collect();
     let image = Image {
         name,
         description: "For tests",
-        programs: &image::DAEMONS.map(|daemon| folder.join(daemon)),
+        programs: &programs,
         compression: Compression::fast(),
     };
     image.write(&archive)?;

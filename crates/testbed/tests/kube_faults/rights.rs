@@ -3,37 +3,11 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use nsq_testbed::{BOUND, Cluster, Namespace, Operator, Proxy, Seen, printed};
+use nsq_testbed::{BOUND, Cluster, Namespace, Operator, Proxy, Seen, printed, stand_in};
 use nsq_testkit::eventually;
 use serde_json::{Value, json};
 
 use crate::nodes::{quick, scale};
-
-/// Definitions of the optional APIs, as far as a server needs them.
-fn optional(group: &str, version: &str, kind: &str, plural: &str) -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{group}"), "annotations": {
-            "api-approved.kubernetes.io": "unapproved, a stand-in for tests"}},
-        "spec": {
-            "group": group, "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
-            "versions": [{"name": version, "served": true, "storage": true, "schema": {
-                "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
-        },
-    })
-}
-
-/// A kubeconfig like the administrator's with another token.
-fn as_account(namespace: &Namespace) -> tempfile::NamedTempFile {
-    let token = namespace.kubectl(&["create", "token", "nsq-operator"]);
-    let admin = std::fs::read_to_string(namespace.cluster().kubeconfig()).unwrap();
-    let mut config: Value = serde_yaml::from_str(&admin).unwrap();
-    config["users"][0]["user"]["token"] = token.trim().into();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(&file, config.to_string()).unwrap();
-    file
-}
 
 /// One operator for all namespaces with the rights of its manifests goes through what it can do. The server has the admission
 /// plugin OwnerReferencesPermissionEnforcement; by its selector the operator leaves the clusters of other tests alone.
@@ -46,9 +20,9 @@ fn op_177_the_rights_of_the_install_are_enough_and_each_is_used() {
     namespace.apply(&manifests);
     // The process of this test takes the place of the pod.
     namespace.kubectl(&["delete", "deployment", "nsq-operator"]);
-    namespace.apply(&optional("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors").to_string());
-    namespace.apply(&optional("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes").to_string());
-    let account = as_account(&namespace);
+    namespace.apply(&stand_in("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors").to_string());
+    namespace.apply(&stand_in("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes").to_string());
+    let account = namespace.as_account("nsq-operator");
     let proxy = Proxy::start_as(&cluster, account.path());
     let selector = format!("run={name}");
     let flags = ["--watch-namespaces", "", "--selector", &selector];
