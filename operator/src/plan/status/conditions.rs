@@ -317,7 +317,8 @@ fn registry(draft: &Draft<'_>, facts: &Gathered) -> Verdict {
         .map(|node| node.name.as_str())
         .collect();
     if !lost.is_empty() {
-        let message = format!("{} does not answer", lost.join(", "));
+        let verb = if lost.len() == 1 { "does" } else { "do" };
+        let message = format!("{} {verb} not answer", lost.join(", "));
         return (ConditionStatus::Unknown, Reason::Unreachable, message);
     }
     if !facts.incomplete.is_empty() {
