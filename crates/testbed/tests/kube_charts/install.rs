@@ -175,7 +175,8 @@ impl Release<'_> {
             format!("NsqCluster {namespace}/demo is protected: set spec.deletionProtection to false first");
         // The API server takes a new policy up some time later.
         eventually(BOUND, || delete(&["--dry-run=server"]).contains(&text));
-        assert!(delete(&[]).contains(&text));
+        let denied = delete(&[]);
+        assert!(denied.contains("Forbidden") && denied.contains(&text), "{denied}");
         assert!(self.namespace.get(&["nsqcluster", "demo"])["metadata"]["deletionTimestamp"].is_null());
         protect(false);
         assert_eq!(delete(&[]), "");
