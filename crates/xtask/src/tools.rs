@@ -25,6 +25,8 @@ pub(crate) enum Tool {
     TokioNsq,
     /// Prometheus and promtool
     Prometheus,
+    /// Grafana's own types for dashboards, as JSON schemas
+    Dashboards,
 }
 
 /// Where the tools are.
@@ -61,7 +63,7 @@ impl Tool {
     /// The folder of the reference's programs below [`folder`].
     pub(crate) const REFERENCE: &'static str = "go-nsq-daemons";
 
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Reference,
         Self::GoNsq,
         Self::Pynsq,
@@ -70,6 +72,7 @@ impl Tool {
         Self::NsqJ,
         Self::TokioNsq,
         Self::Prometheus,
+        Self::Dashboards,
     ];
 
     /// Folder with the pinned list, and the files whose change means installing again.
@@ -91,6 +94,16 @@ impl Tool {
             ),
             // Any version does: what is asked of it is as old as its text format.
             Self::Prometheus => (e2e, &[]),
+            Self::Dashboards => (
+                e2e.join("dashboards"),
+                &[
+                    "package.json",
+                    "package-lock.json",
+                    "dashboard.ts",
+                    "panels.ts",
+                    "tsconfig.json",
+                ],
+            ),
         }
     }
 
@@ -112,6 +125,7 @@ impl Tool {
             Self::NsqJ => "nsq-j",
             Self::TokioNsq => "tokio-nsq",
             Self::Prometheus => "prometheus",
+            Self::Dashboards => "dashboards",
         }
     }
 
@@ -148,15 +162,7 @@ impl Tool {
                 let list = source.join("requirements.txt").to_string_lossy().into_owned();
                 run(command(&pip).args(["install", "--disable-pip-version-check", "-q", "-r", &list]))
             }
-            Self::Nsqjs => {
-                for file in ["package.json", "package-lock.json"] {
-                    fs::copy(source.join(file), target.join(file))
-                        .map_err(|e| format!("copy {file}: {e}"))?;
-                }
-                run(command("npm")
-                    .current_dir(target)
-                    .args(["ci", "--no-audit", "--no-fund", "--omit=dev"]))
-            }
+            Self::Nsqjs => npm(source, target, self.source().1),
             Self::NsqJ => {
                 let to = format!("-DoutputDirectory={}", target.display());
                 run(command("mvn").current_dir(source).args([
@@ -188,8 +194,39 @@ impl Tool {
                     .map_err(|e| format!("copy {}: {e}", from.display()))
             }
             Self::Prometheus => prometheus(target),
+            Self::Dashboards => {
+                npm(source, target, self.source().1)?;
+                schema(target, "dashboard", &["--type=Dashboard"])?;
+                // Panels have types of the same names, so these do not become definitions.
+                schema(target, "panels", &["--type=Panels", "--expose=none"])
+            }
         }
     }
+}
+
+/// The JSON schema of the types of a file there.
+fn schema(target: &Path, name: &str, more: &[&str]) -> Outcome {
+    run(command("node")
+        .current_dir(target)
+        .args([
+            "node_modules/ts-json-schema-generator/bin/ts-json-schema-generator.js",
+            "--tsconfig=tsconfig.json",
+            // Checking them would take the libraries that they come with.
+            "--no-type-check",
+            &format!("--path={name}.ts"),
+            &format!("--out={name}.json"),
+        ])
+        .args(more))
+}
+
+/// The packages of a lock file, beside copies of these files.
+fn npm(source: &Path, target: &Path, files: &[&str]) -> Outcome {
+    for file in files {
+        fs::copy(source.join(file), target.join(file)).map_err(|e| format!("copy {file}: {e}"))?;
+    }
+    run(command("npm")
+        .current_dir(target)
+        .args(["ci", "--no-audit", "--no-fund", "--omit=dev"]))
 }
 
 /// That of this machine or, unpacked and not installed, that of its Debian or Ubuntu.
