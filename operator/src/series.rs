@@ -1,14 +1,31 @@
-//! Metrics about clusters, whatever world they run in. Source: operator spec 9.1.
+//! Metrics about the operator itself and about clusters, whatever world they run in. Source: operator spec 9.1.
 //!
-//! They are written as text from what is kept of each cluster: families of objects for eleven series of each of a thousand
+//! Those about clusters are written as text from what is kept of each cluster: families of objects for eleven series of each of a thousand
 //! clusters would take more memory than the clusters.
 
 use std::fmt::Write as _;
+
+use nsq_service::metrics::{Format, Kind, Page, process};
 
 use crate::api::{ConditionStatus, ConditionType, DrainNode, NsqClusterStatus};
 
 /// States of nodes; everything else counts as `unready`.
 const NODE_STATES: [&str; 6] = ["active", "joining", "fenced", "draining", "sealed", "removing"];
+
+/// The first lines of a page for Prometheus: the version, and what the system knows of this process.
+#[must_use]
+pub fn head() -> String {
+    let mut page = Page::new(Format::Text);
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    page.family(
+        Kind::Gauge,
+        "nsq_operator_build_info",
+        "Always 1; the release of the operator.",
+    )
+    .value(&version, 1.0);
+    process(&mut page);
+    String::from_utf8_lossy(&page.finish()).into_owned()
+}
 
 /// What there is to tell about one cluster.
 #[derive(Clone, Debug, Default)]
@@ -81,17 +98,17 @@ struct Gauge {
 const GAUGES: [Gauge; 7] = [
     Gauge {
         name: "cluster_ready",
-        help: "Condition Ready is True.",
+        help: "1 while the condition Ready is True.",
         of: |cluster, _, samples| samples.add(cluster, None, i64::from(cluster.ready)),
     },
     Gauge {
         name: "cluster_stalled",
-        help: "Condition Stalled is True.",
+        help: "1 while the condition Stalled is True.",
         of: |cluster, _, samples| samples.add(cluster, None, i64::from(cluster.stalled)),
     },
     Gauge {
         name: "cluster_condition",
-        help: "Conditions that are True.",
+        help: "1 for each condition that is True; Available is left out while no node is wanted.",
         of: |cluster, _, samples| {
             for (kind, is_true) in &cluster.conditions {
                 samples.add(cluster, Some(("type", kind.as_str())), i64::from(*is_true));
@@ -110,7 +127,7 @@ const GAUGES: [Gauge; 7] = [
     },
     Gauge {
         name: "drain_remaining_messages",
-        help: "Messages on nodes being drained.",
+        help: "Messages on nodes that are being drained; absent without a drain.",
         of: |cluster, _, samples| {
             if let Some((left, _)) = cluster.drain {
                 samples.add(cluster, None, left);
@@ -119,7 +136,7 @@ const GAUGES: [Gauge; 7] = [
     },
     Gauge {
         name: "drain_seconds",
-        help: "Age of the drain.",
+        help: "Age of the drain; absent without one.",
         of: |cluster, now, samples| {
             if let Some((_, since)) = cluster.drain {
                 samples.add(cluster, None, now.saturating_sub(since).max(0));
@@ -128,7 +145,7 @@ const GAUGES: [Gauge; 7] = [
     },
     Gauge {
         name: "rollout_blocked",
-        help: "The rollout waits for something.",
+        help: "1 while the rollout cannot go on without a person; absent without a rollout.",
         of: |cluster, _, samples| {
             if let Some((reason, needs_person)) = cluster.rollout {
                 samples.add(cluster, Some(("reason", reason)), i64::from(needs_person));

@@ -352,6 +352,9 @@ fn own_endpoints() {
     let ready = "nsq_operator_cluster_ready{namespace=\"local\",nsq_cluster=\"demo\"} 1";
     nsq_testkit::eventually(local::PATIENCE, || metrics().contains(ready));
     assert!(metrics().contains("state=\"active\"} 1"), "{}", metrics());
+    for own in ["nsq_operator_build_info{", "process_resident_memory_bytes "] {
+        assert!(metrics().contains(own), "{own}: {}", metrics());
+    }
     let (_, targets) = request(port, "GET", "/sd", "").unwrap();
     let nsqd = format!("\"targets\":[\"127.0.0.1:{}\"]", local.port("nsqd-0", "http"));
     assert!(

@@ -55,12 +55,6 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let info = GaugeVec::new(
-            Opts::new("nsq_operator_build_info", "Version of the operator."),
-            &["version"],
-        )?;
-        registry.register(Box::new(info.clone()))?;
-        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         let pass_seconds = HistogramVec::new(
             HistogramOpts::new("nsq_operator_reconcile_seconds", "Duration of passes.")
                 .buckets(SECONDS.to_vec()),
@@ -75,13 +69,13 @@ impl Metrics {
         let outdated = GaugeVec::new(
             Opts::new(
                 "nsq_operator_crd_outdated",
-                "The installed definition is of another release.",
+                "1 while the installed definition is of another release.",
             ),
             &["crd"],
         )?;
         registry.register(Box::new(outdated.clone()))?;
         let inner = Inner {
-            leader: number("nsq_operator_leader", "This process leads.")?,
+            leader: number("nsq_operator_leader", "1 while this process leads.")?,
             passes: counter(
                 "nsq_operator_reconcile_total",
                 "Passes by result.",
@@ -197,7 +191,7 @@ impl Metrics {
         };
     }
 
-    /// The text of a scrape. `now` is in Unix seconds.
+    /// The text of a scrape, without its [head](series::head). `now` is in Unix seconds.
     ///
     /// # Errors
     /// The encoder failed.
@@ -212,3 +206,6 @@ impl Metrics {
         Ok(page)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::metrics::Metrics;
 use super::store::Store;
+use crate::series;
 
 /// A loop that has not made a step for this long is stuck.
 const STUCK: Duration = Duration::from_secs(60);
@@ -133,9 +134,8 @@ async fn readyz(health: Arc<Health>, _: Request) -> Result<Reply, Failure> {
 
 async fn metrics(health: Arc<Health>, _: Request) -> Result<Reply, Failure> {
     let now = health.clock.unix_nanos() / 1_000_000_000;
-    let text = health
-        .metrics
-        .render(health.store().as_deref(), now)
-        .map_err(|error| Failure::internal(&error))?;
+    let mut text = series::head();
+    let page = health.metrics.render(health.store().as_deref(), now);
+    text.push_str(&page.map_err(|error| Failure::internal(&error))?);
     Ok(Reply::content("text/plain; version=0.0.4; charset=utf-8", text))
 }

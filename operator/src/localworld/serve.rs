@@ -88,7 +88,7 @@ async fn discovery(shown: Shared, _: Request) -> Result<Reply, Failure> {
 }
 
 async fn metrics(shown: Shared, _: Request) -> Result<Reply, Failure> {
-    let mut page = String::new();
+    let mut page = series::head();
     let shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
     let nodes = shown.nodes.iter().map(|(state, count)| (*state, *count));
     let facts = ClusterFacts::of("local", &shown.cluster, &shown.status, nodes);
