@@ -15,7 +15,9 @@ pub mod corpus;
 pub mod http;
 pub mod languages;
 pub mod local;
+pub mod operator;
 pub mod process;
+pub mod prometheus;
 pub mod reference;
 
 use std::path::PathBuf;
@@ -44,6 +46,31 @@ pub fn eventually_some<T>(bound: Duration, what: &str, mut ask: impl FnMut() -> 
         found.is_some()
     });
     found.unwrap()
+}
+
+/// Waits until there is a value, asking every 20 ms.
+///
+/// # Panics
+/// There was none within `bound`; the message has what was told last.
+pub fn eventually_ok<T>(bound: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + bound;
+    loop {
+        match ask() {
+            Ok(value) => return value,
+            Err(told) => assert!(Instant::now() < end, "not within {bound:?}: {told}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// `127.0.0.1` with a port that was free just now, for programs that do not say which one they took.
+///
+/// # Panics
+/// No port is free.
+#[must_use]
+pub fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 /// Our program of that name.

@@ -39,12 +39,19 @@ impl LocalCluster {
     /// Starts a cluster and waits until it is complete. `spec` is the YAML below `spec:`, indented by two spaces.
     #[must_use]
     pub fn start(spec: &str) -> Self {
+        Self::start_with(spec, &[])
+    }
+
+    /// The same with further flags for `nsq-operator local`.
+    #[must_use]
+    pub fn start_with(spec: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write_manifest(folder.path().join("cluster.yaml"), spec);
         let mut command = Command::new(program("nsq-operator"));
         command
             .current_dir(folder.path())
-            .args(["local", "-f", "cluster.yaml", "--data-dir", "data"]);
+            .args(["local", "-f", "cluster.yaml", "--data-dir", "data"])
+            .args(flags);
         let mut cluster = Self {
             process: Process::start("nsq-operator local", &mut command),
             folder,

@@ -11,12 +11,13 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nsq_e2e::operator::Operator;
 use nsq_e2e::process::Process;
+use nsq_e2e::prometheus::Prometheus;
 use nsq_e2e::reference::{Daemon, Maker};
 use nsq_e2e::{eventually, eventually_some, http, own_file, program, tool};
 use nsq_testkit::tls::Authority;
 use nsq_testkit::{Conn, Scrape};
-use serde_json::Value;
 
 const BOUND: Duration = Duration::from_secs(20);
 
@@ -145,85 +146,55 @@ fn families(page: &str) -> BTreeSet<(String, String, String)> {
 fn ex_023_promtool_has_nothing_to_say() {
     let cluster = Cluster::start();
     for (name, page) in cluster.pages() {
-        let mut promtool = Command::new(tool("prometheus/promtool"))
-            .args(["check", "metrics"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-        let output = promtool.wait_with_output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        assert!(
-            output.status.success() && said.is_empty(),
-            "{name}: {}\n{page}",
-            String::from_utf8_lossy(&said)
-        );
+        check_page(name, &page);
         assert!(!cluster.logs().contains("/metrics"), "a scrape is no INFO line");
     }
+    let operator = Operator::start();
+    check_page("nsq-operator", &http::get(&operator.http, "/metrics").unwrap().1);
+    check_page("leading nsq-operator", &Operator::page_of_a_leader());
+}
+
+fn check_page(name: &str, page: &str) {
+    let mut promtool = Command::new(tool("prometheus/promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{name}: {}\n{page}",
+        String::from_utf8_lossy(&said)
+    );
 }
 
 /// Also those of the other daemons, in both formats: Prometheus asks for OpenMetrics.
 #[test]
 fn prometheus_scrapes_all_daemons() {
     let cluster = Cluster::start();
-    let folder = tempfile::tempdir().unwrap();
     let targets: String = [&cluster.nsqd.http, &cluster.lookupd.http, &cluster.admin_http]
         .iter()
         .map(|address| format!("      - targets: ['{address}']\n"))
         .collect();
-    let config = folder.path().join("prometheus.yml");
-    std::fs::write(
-        &config,
-        format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n  - job_name: nsq\n    static_configs:\n{targets}"
-        ),
-    )
-    .unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let prometheus = Process::start(
-        "prometheus",
-        Command::new(tool("prometheus/prometheus")).args([
-            &format!("--config.file={}", config.display()),
-            &format!("--storage.tsdb.path={}", folder.path().join("data").display()),
-            &format!("--web.listen-address={address}"),
-            "--storage.tsdb.retention.time=1h",
-        ]),
-    );
-    let ask = |query: &str| -> Vec<Value> {
-        let answer = http::json(&address, &format!("/api/v1/query?query={query}"));
-        let result = answer.map(|answer| answer["data"]["result"].clone());
-        result
-            .and_then(|result| result.as_array().cloned())
-            .unwrap_or_default()
-    };
-    let value = |query: &str| -> Option<f64> {
-        let result = ask(query);
-        result.first()?["value"][1].as_str()?.parse().ok()
-    };
-    eventually(Duration::from_secs(60), "all three are up", || {
-        let up = ask("up");
-        up.len() == 3 && up.iter().all(|one| one["value"][1] == "1")
-    });
+    let jobs = format!("  - job_name: nsq\n    static_configs:\n{targets}");
+    let prometheus = Prometheus::start(&jobs, &[]);
+    prometheus.wait_targets(3);
     for (query, expected) in [
-        ("nsqd_channel_finished_total%7Bchannel=%22c%22%7D", 1.0),
+        ("nsqd_channel_finished_total{channel=\"c\"}", 1.0),
         ("nsqd_topic_messages_total", 50.0),
         ("nsqlookupd_producers", 1.0),
-        ("count(%7B__name__=~%22nsq.*_build_info%22%7D)", 3.0),
+        ("count({__name__=~\"nsq.*_build_info\"})", 3.0),
         ("count(process_resident_memory_bytes)", 3.0),
     ] {
-        eventually(BOUND, query, || value(query) == Some(expected));
+        eventually(BOUND, query, || prometheus.value(query) == Some(expected));
     }
-    let below = "histogram_quantile(1,nsqd_channel_publish_to_finish_seconds_bucket%7Bchannel=%22c%22%7D)";
-    assert!(value(below).is_some_and(|seconds| seconds <= 10.0));
-    let errors = http::json(&address, "/api/v1/targets").unwrap();
-    for target in errors["data"]["activeTargets"].as_array().unwrap() {
-        assert_eq!(target["lastError"], "", "{target}");
-    }
-    drop(prometheus);
+    let below = "histogram_quantile(1, nsqd_channel_publish_to_finish_seconds_bucket{channel=\"c\"})";
+    assert!(prometheus.value(below).is_some_and(|seconds| seconds <= 10.0));
+    prometheus.wait_targets(3);
 }
 
 #[test]
@@ -307,11 +278,15 @@ fn documented() -> BTreeSet<(String, String, String)> {
 #[test]
 fn the_page_of_metrics_lists_what_the_daemons_show() {
     let cluster = Cluster::start();
-    let shown: BTreeSet<_> = cluster
+    let operator = Operator::start();
+    let (_, page) = http::get(&operator.http, "/metrics").unwrap();
+    let mut shown: BTreeSet<_> = cluster
         .pages()
         .iter()
         .flat_map(|(_, page)| families(page))
         .collect();
+    shown.extend(families(&page));
+    shown.extend(families(&Operator::page_of_a_leader()));
     let documented = documented();
     let missing: Vec<_> = shown.difference(&documented).collect();
     let gone: Vec<_> = documented.difference(&shown).collect();
