@@ -6,7 +6,7 @@ FROM rust:1.95-alpine AS build
 RUN apk add --no-cache ca-certificates musl-dev
 WORKDIR /nsq
 COPY . .
-RUN cargo build --release --locked --config 'profile.release.strip="symbols"' \
+RUN RUSTFLAGS="-C strip=symbols" cargo build --release --locked \
     -p nsqd -p nsqlookupd -p nsqadmin -p nsq-operator
 
 FROM scratch AS base

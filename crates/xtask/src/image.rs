@@ -299,14 +299,12 @@ pub(crate) fn programs(packages: &[&str], profile: Profile) -> Result<PathBuf, S
     // Where a clone lies, and who built it, must not be seen in a program.
     let home =
         std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
-    let mut flags = format!("--remap-path-prefix={}=/nsq", root().display());
+    let mut flags = format!("-C strip=symbols --remap-path-prefix={}=/nsq", root().display());
     if let Ok(home) = home {
         flags.push_str(&format!(" --remap-path-prefix={home}=/cargo"));
     }
     build.arg("--release");
-    build
-        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
-        .env("RUSTFLAGS", flags);
+    build.env("RUSTFLAGS", flags);
     process::run(&mut build)?;
     Ok(folder.join("release"))
 }
