@@ -182,11 +182,18 @@ pub(crate) fn create(plane: &Plane, keys: &[Key], spec: &Value) {
     }
 }
 
-/// Changes the spec of a cluster.
+/// Changes the spec of a cluster. The server may close a connection in the moment in which it is used again; the patch may be sent
+/// twice.
 pub(crate) async fn change(client: &Client, key: &Key, spec: &Value) {
     let patch = Patch::Merge(json!({"spec": spec}));
     let api = api(client, "NsqCluster", Some(&key.0));
-    api.patch(&key.1, &PatchParams::default(), &patch).await.unwrap();
+    let params = PatchParams::default();
+    let send = || api.patch(&key.1, &params, &patch);
+    let mut answer = send().await;
+    if matches!(answer, Err(kube::Error::Service(_))) {
+        answer = send().await;
+    }
+    answer.unwrap();
 }
 
 /// Three nsqd, two nsqlookupd, one nsqadmin.
