@@ -23,15 +23,12 @@ pub(crate) fn run(of_image: bool, args: &[String]) -> Outcome {
         return Err(obstacle);
     }
     kube::install()?;
-    process::run(cargo().args([
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "nsq-operator",
-        "-p",
-        "nsq-testbed",
-    ]))?;
+    let mut build = cargo();
+    build.args(["build", "--release", "--locked", "-p", "nsq-testbed"]);
+    if !of_image {
+        build.args(["-p", "nsq-operator"]);
+    }
+    process::run(&mut build)?;
     let programs = target_dir().join("release");
     let mut measure = command("unshare");
     measure.args(["--net", "sh", "-c", NETWORK, "sh"]);
