@@ -87,6 +87,8 @@ const ORDER: [Case; 8] = [
 
 fn main() {
     let args = Args::parse();
+    // A connection for each change that waits for its answer, and those to the daemons.
+    nsq_testkit::allow_open_files(20_000);
     let wanted = |case: &Case| args.cases.is_empty() || args.cases.contains(case);
     let mut run = cases::Run::new(&args);
     for case in ORDER.into_iter().filter(wanted) {
