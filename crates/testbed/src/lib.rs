@@ -22,7 +22,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-pub use namespace::Namespace;
+pub use namespace::{Namespace, small};
 pub use operator::{Operator, printed};
 pub use proxy::{Call, Fault, Proxy, Seen};
 use reader::Reader;

@@ -8,6 +8,17 @@ use serde_json::Value;
 
 use crate::{BOUND, Cluster, IMAGE};
 
+/// A spec with one pod of each component, for which there is no node.
+#[must_use]
+pub fn small() -> Value {
+    let pod = serde_json::json!({"nodeSelector": {"example.com/node": "none"}});
+    serde_json::json!({
+        "nsqd": {"replicas": 1, "pod": pod},
+        "lookupd": {"replicas": 1, "pod": pod},
+        "admin": {"replicas": 1, "pod": pod},
+    })
+}
+
 /// Objects of one test. They are deleted with it.
 #[derive(Debug)]
 pub struct Namespace {

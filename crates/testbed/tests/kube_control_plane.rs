@@ -2,19 +2,9 @@
 //! specification, 13.2 to 13.5 and 13.12.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use nsq_testbed::{BOUND, Cluster, Namespace, Operator};
+use nsq_testbed::{BOUND, Cluster, Namespace, Operator, small};
 use nsq_testkit::eventually;
 use serde_json::{Value, json};
-
-/// A spec with one pod of each component, for which there is no node.
-fn small() -> Value {
-    let pod = json!({"nodeSelector": {"example.com/node": "none"}});
-    json!({
-        "nsqd": {"replicas": 1, "pod": pod},
-        "lookupd": {"replicas": 1, "pod": pod},
-        "admin": {"replicas": 1, "pod": pod},
-    })
-}
 
 /// Waits until the operator has nothing to do any more for what was applied.
 #[track_caller]

@@ -13,8 +13,8 @@ mod text;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nsq_testbed::helm;
-use serde_json::{Value, json};
+use nsq_testbed::{helm, small};
+use serde_json::Value;
 
 /// Helm that was built from its module takes a very old one for granted.
 const KUBERNETES: [&str; 2] = ["--kube-version", "1.34.0"];
@@ -122,14 +122,4 @@ fn objects(yaml: &str) -> Vec<Value> {
     let documents = serde_yaml::Deserializer::from_str(yaml);
     let objects = documents.map(|document| -> Value { serde::Deserialize::deserialize(document).unwrap() });
     objects.filter(|object| !object.is_null()).collect()
-}
-
-/// A spec with one pod of each component, for which there is no node.
-fn small() -> Value {
-    let pod = json!({"nodeSelector": {"example.com/node": "none"}});
-    json!({
-        "nsqd": {"replicas": 1, "pod": pod},
-        "lookupd": {"replicas": 1, "pod": pod},
-        "admin": {"replicas": 1, "pod": pod},
-    })
 }

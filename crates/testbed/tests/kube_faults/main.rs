@@ -16,19 +16,9 @@ mod watches;
 
 use std::collections::BTreeSet;
 
-use nsq_testbed::{BOUND, IMAGE, Namespace, Operator, Proxy, printed};
+use nsq_testbed::{BOUND, IMAGE, Namespace, Operator, Proxy, printed, small};
 use nsq_testkit::eventually;
 use serde_json::{Value, json};
-
-/// A spec with one pod of each component, for which there is no node.
-fn small() -> Value {
-    let pod = json!({"nodeSelector": {"example.com/node": "none"}});
-    json!({
-        "nsqd": {"replicas": 1, "pod": pod},
-        "lookupd": {"replicas": 1, "pod": pod},
-        "admin": {"replicas": 1, "pod": pod},
-    })
-}
 
 /// A namespace with an operator behind a proxy.
 struct Behind {
