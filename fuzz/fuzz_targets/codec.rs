@@ -5,7 +5,7 @@
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use nsqd::session::transport::codec::Codec;
+use nsq_transport::Codec;
 
 /// What one input may be decompressed to; a bomb goes on for longer than a run should take.
 const MOST: usize = 1 << 20;

@@ -1,7 +1,6 @@
 //! What a consumer does with its messages: finish, requeue, touch, or nothing in time.
 
 use super::negotiate::Granted;
-use super::transport::codec::Codec;
 use super::{Session, Stop, unless_closed};
 use crate::auth::Request;
 use crate::broker::CannotSubscribe;
@@ -11,6 +10,7 @@ use nsq_protocol::identify::IdentifyRequest;
 use nsq_protocol::v2::{FrameType, OK};
 use nsq_protocol::{ChannelName, ErrorCode, MessageId, TopicName};
 use nsq_storage::os_text;
+use nsq_transport::Codec;
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;

@@ -32,6 +32,11 @@ const MAP: &[Package] = &[
         tests: &[],
     },
     Package {
+        name: "nsq-transport",
+        imports: &[],
+        tests: &[],
+    },
+    Package {
         name: "nsq-http-api",
         imports: &[],
         tests: &[],
@@ -43,12 +48,18 @@ const MAP: &[Package] = &[
     },
     Package {
         name: "nsq-client",
-        imports: &["nsq-protocol", "nsq-http-api"],
+        imports: &["nsq-protocol", "nsq-http-api", "nsq-transport"],
         tests: &["nsq-testkit"],
     },
     Package {
         name: "nsqd",
-        imports: &["nsq-protocol", "nsq-storage", "nsq-http-api", "nsq-service"],
+        imports: &[
+            "nsq-protocol",
+            "nsq-storage",
+            "nsq-http-api",
+            "nsq-service",
+            "nsq-transport",
+        ],
         tests: &["nsq-testkit", "nsq-client"],
     },
     Package {
