@@ -1,14 +1,17 @@
 //! One TCP connection to an nsqd: frames in, commands out.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes, BytesMut};
 use nsq_protocol::MessageId;
 use nsq_protocol::message::Message as Layout;
 use nsq_protocol::v2::{FrameType, HEARTBEAT, MAGIC, decode_frame, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use crate::{Config, Error};
+use crate::stream::{self, Link, Stream};
+use crate::{Compression, Config, Error};
 
 /// First size of the read buffer; it grows to one frame, which `max_frame_bytes` bounds.
 const READ_BUFFER_BYTES: usize = 16 << 10;
@@ -46,13 +49,49 @@ pub struct Negotiated {
     pub max_rdy_count: u32,
     /// Version of the daemon, for example `1.3.0`.
     pub version: String,
+    /// Longest time that a message can be kept in flight by touching it.
+    pub max_msg_timeout: Duration,
+    /// When an unanswered message is delivered again.
+    pub msg_timeout: Duration,
+}
+
+fn millis(value: &serde_json::Value) -> Duration {
+    Duration::from_millis(value.as_u64().unwrap_or(0))
+}
+
+/// Connects, from the configured address if there is one.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the dialer of clients; its caller sets a time limit"
+)]
+async fn dial(address: &str, config: &Config) -> std::io::Result<TcpStream> {
+    let Some(local) = config.local_addr else {
+        return TcpStream::connect(address).await;
+    };
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    for remote in lookup_host(address)
+        .await?
+        .filter(|a| a.is_ipv4() == local.is_ipv4())
+    {
+        let socket = if local.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.bind(local)?;
+        match socket.connect(remote).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// A connection after its `IDENTIFY`. It has no task: whoever owns it reads it, and answers heartbeats.
 #[derive(Debug)]
 pub struct Connection {
     address: String,
-    stream: TcpStream,
+    stream: Stream,
     buffer: BytesMut,
     max_frame_bytes: u32,
     negotiated: Negotiated,
@@ -63,16 +102,12 @@ impl Connection {
     ///
     /// # Errors
     /// No connection or no answer within the limits of `config`, or the daemon refused the introduction.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the dialer of clients; it has a time limit"
-    )]
     pub async fn connect(address: &str, config: &Config) -> Result<Self, Error> {
         let failed = |source| Error::Connect {
             address: address.to_owned(),
             source,
         };
-        let stream = timeout(config.connect_timeout, TcpStream::connect(address))
+        let stream = timeout(config.connect_timeout, dial(address, config))
             .await
             .map_err(|_| failed(std::io::ErrorKind::TimedOut.into()))?
             .map_err(failed)?;
@@ -80,12 +115,14 @@ impl Connection {
         stream.set_nodelay(true).map_err(failed)?;
         let mut connection = Self {
             address: address.to_owned(),
-            stream,
+            stream: Stream::new(Link::Clear(stream)),
             buffer: BytesMut::with_capacity(READ_BUFFER_BYTES),
             max_frame_bytes: config.max_frame_bytes,
             negotiated: Negotiated {
                 max_rdy_count: 0,
                 version: String::new(),
+                max_msg_timeout: Duration::ZERO,
+                msg_timeout: Duration::ZERO,
             },
         };
         timeout(config.command_timeout, connection.introduce(config))
@@ -112,8 +149,65 @@ impl Connection {
                 .and_then(|n| n.try_into().ok())
                 .unwrap_or(1),
             version: document["version"].as_str().unwrap_or_default().to_owned(),
+            max_msg_timeout: millis(&document["max_msg_timeout"]),
+            msg_timeout: millis(&document["msg_timeout"]),
         };
+        let agreed = |layer: &str| document[layer] == true;
+        self.secure(config, agreed("tls_v1")).await?;
+        self.compress(config, agreed("snappy"), agreed("deflate")).await?;
+        if agreed("auth_required") {
+            self.authenticate(config).await?;
+        }
         Ok(())
+    }
+
+    async fn secure(&mut self, config: &Config, agreed: bool) -> Result<(), Error> {
+        let Some(tls) = &config.tls else { return Ok(()) };
+        if !agreed {
+            return Err(self.disagreed("has no TLS: give it a certificate and a key, or do not ask for TLS"));
+        }
+        if !self.buffer.is_empty() {
+            return Err(self.disagreed("sent bytes before the TLS handshake"));
+        }
+        let secured = stream::start_tls(&mut self.stream, tls, &self.address).await;
+        secured.map_err(|source| Error::Tls {
+            address: self.address.clone(),
+            source,
+        })?;
+        self.response("TLS").await.map(drop)
+    }
+
+    async fn compress(&mut self, config: &Config, snappy: bool, deflate: bool) -> Result<(), Error> {
+        let Some(compression) = config.compression else {
+            return Ok(());
+        };
+        let agreed = match compression {
+            Compression::Snappy => snappy,
+            Compression::Deflate { .. } => deflate,
+        };
+        if !agreed {
+            return Err(self.disagreed("does not offer that compression: it is switched off there"));
+        }
+        let early = std::mem::take(&mut self.buffer);
+        stream::start_compression(&mut self.stream, compression, early);
+        self.response("compression").await.map(drop)
+    }
+
+    async fn authenticate(&mut self, config: &Config) -> Result<(), Error> {
+        let Some(secret) = &config.auth_secret else {
+            return Err(self.disagreed("wants clients to authenticate: give an auth secret"));
+        };
+        let mut out = Vec::new();
+        encode::authenticate(&mut out, secret.reveal().as_bytes());
+        self.send(&out).await?;
+        self.response("AUTH").await.map(drop)
+    }
+
+    fn disagreed(&self, text: &'static str) -> Error {
+        Error::Disagreed {
+            address: self.address.clone(),
+            text,
+        }
     }
 
     /// The `host:port` that was dialled.
@@ -135,10 +229,11 @@ impl Connection {
     /// # Errors
     /// [`Error::Io`].
     pub async fn send(&mut self, commands: &[u8]) -> Result<(), Error> {
-        self.stream
-            .write_all(commands)
-            .await
-            .map_err(|source| self.broken(source))
+        let sent = async {
+            self.stream.write_all(commands).await?;
+            self.stream.flush().await
+        };
+        sent.await.map_err(|source| self.broken(source))
     }
 
     /// Answers a heartbeat.

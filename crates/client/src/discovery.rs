@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nsq_http_api::client::{Client, authority};
+use nsq_http_api::client::{Client, Tls, authority};
 use nsq_http_api::lookupd::Lookup;
 use nsq_protocol::TopicName;
 use tokio::task::JoinSet;
@@ -16,12 +16,13 @@ pub(crate) async fn nsqds(
     addresses: &[String],
     topic: &TopicName,
     limit: Duration,
+    tls: Option<Tls>,
 ) -> Vec<(String, Result<Vec<String>, String>)> {
     let client = Client {
         connect_timeout: limit,
         request_timeout: limit,
         max_body: MAX_ANSWER_BYTES,
-        tls: None,
+        tls,
     };
     // The only character of a name that a query cannot hold.
     let path = format!("/lookup?topic={}", topic.as_str().replace('#', "%23"));

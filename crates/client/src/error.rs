@@ -42,6 +42,22 @@ pub enum Error {
         /// Closed by the peer, silent for too long, or the error of the connection.
         why: String,
     },
+    /// The handshake of TLS failed.
+    #[error("TLS with {address}: {source}")]
+    Tls {
+        /// `host:port`.
+        address: String,
+        /// Which certificate or version was not accepted, and by whom.
+        source: io::Error,
+    },
+    /// The daemon did not agree to a layer that the configuration asks for, or asks for what it does not have.
+    #[error("{address} {text}")]
+    Disagreed {
+        /// `host:port`.
+        address: String,
+        /// What was asked for and what to do.
+        text: &'static str,
+    },
     /// The bytes of the daemon are no frames.
     #[error("{address} does not speak the NSQ protocol: {source}")]
     Frame {
@@ -66,6 +82,9 @@ impl Error {
     /// True if trying the same call again can help: the daemon did not refuse it.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
-        !matches!(self, Self::Refused { .. } | Self::Frame { .. })
+        !matches!(
+            self,
+            Self::Refused { .. } | Self::Frame { .. } | Self::Disagreed { .. }
+        )
     }
 }

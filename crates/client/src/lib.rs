@@ -23,13 +23,14 @@
 //! | module | what |
 //! |---|---|
 //! | [`connection`] | one TCP connection: frames in, commands out; no task |
+//! | `stream` | what lies on the socket: TLS, snappy, deflate |
 //! | `producer` | one task that writes publishes one behind the other and hands out the answers |
 //! | `consumer` | one task that owns the set of connections, one task per connection |
 //! | `discovery` | one round of look-ups |
 //!
 //! Everything is bounded: publishes under way ([`Producer`]), unanswered messages and their buffer
 //! ([`ConsumerOptions::max_in_flight`]), frames ([`Config::max_frame_bytes`]), every wait. Nothing here knows how a daemon works
-//! inside, and everything here works against Go NSQ as well. TLS and compression are not offered yet.
+//! inside, and everything here works against Go NSQ as well.
 
 mod config;
 pub mod connection;
@@ -37,9 +38,11 @@ mod consumer;
 mod discovery;
 mod error;
 mod producer;
+mod stream;
 
-pub use config::Config;
+pub use config::{Compression, Config, Secret};
 pub use consumer::{Consumer, ConsumerOptions, ConsumerStatus, Delivery, NsqdStatus};
 pub use error::Error;
+pub use nsq_http_api::client::Tls;
 pub use nsq_protocol::{ChannelName, InvalidName, TopicName};
 pub use producer::Producer;

@@ -110,6 +110,16 @@ pub fn client_with(identity: &Identity) -> Arc<ClientConfig> {
     )
 }
 
+/// A client that believes only what this authority (PEM) vouches for.
+pub fn client_believing(authority: &str) -> Arc<ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    let root = CertificateDer::from_pem_slice(authority.as_bytes()).expect("a certificate");
+    roots.add(root).expect("a root");
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().expect("versions");
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// The same with these versions only.
 pub fn client_of(
     versions: &[&'static SupportedProtocolVersion],

@@ -8,11 +8,13 @@ mod options;
 mod report;
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nsq_client::connection::Connection;
-use nsq_client::{Config, Consumer, ConsumerOptions, Error, NsqdStatus, Producer, TopicName};
+use nsq_client::{Config, Consumer, ConsumerOptions, Error, NsqdStatus, Producer, Tls, TopicName};
 use nsq_http_api::client::{Client, authority};
+use nsq_service::tls::ClientSettings;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -28,9 +30,12 @@ const LOOKUP_INTERVAL: Duration = Duration::from_millis(250);
 /// Makes one check. `tag` sets its topic apart from that of any other check: letters and digits, at most 40.
 ///
 /// # Errors
-/// The tag does not make a topic name. What is wrong with the cluster is in the report.
-pub async fn run(options: &Options, tag: &str) -> Result<Report, nsq_client::InvalidName> {
-    let topic = format!("nsq-check-{tag}").parse()?;
+/// The tag does not make a topic name, or the CA file cannot be used. What is wrong with the cluster is in the report.
+pub async fn run(options: &Options, tag: &str) -> Result<Report, String> {
+    let topic = format!("nsq-check-{tag}")
+        .parse()
+        .map_err(|error: nsq_client::InvalidName| error.to_string())?;
+    let tls = options.tls_ca.clone().map(believing).transpose()?;
     let start = Instant::now();
     let mut check = Check {
         options,
@@ -38,6 +43,7 @@ pub async fn run(options: &Options, tag: &str) -> Result<Report, nsq_client::Inv
         client: Client {
             connect_timeout: STEP,
             request_timeout: STEP,
+            tls,
             ..Client::default()
         },
         deadline: start + options.timeout,
@@ -51,7 +57,7 @@ pub async fn run(options: &Options, tag: &str) -> Result<Report, nsq_client::Inv
     if check.reachable().is_empty() && check.options.publish.is_none() {
         check.problem("no nsqd can be reached, so no message was sent");
     } else {
-        check.round_trip().await?;
+        check.round_trip().await.map_err(|error| error.to_string())?;
     }
     check.report.elapsed = start.elapsed();
     Ok(check.report)
@@ -67,6 +73,16 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    fn client_config(&self) -> Config {
+        Config {
+            client_id: "nsq-operator-check".to_owned(),
+            connect_timeout: STEP,
+            command_timeout: STEP,
+            tls: self.client.tls.clone(),
+            ..Config::default()
+        }
+    }
+
     fn problem(&mut self, text: impl Into<String>) {
         self.report.problems.push(text.into());
     }
@@ -116,8 +132,8 @@ impl Check<'_> {
         let mut attempts = JoinSet::new();
         for (index, nsqd) in self.report.nsqds.iter().enumerate() {
             let address = nsqd.tcp.clone();
+            let config = self.client_config();
             attempts.spawn(async move {
-                let config = client_config();
                 (
                     index,
                     Connection::connect(&address, &config)
@@ -149,7 +165,7 @@ impl Check<'_> {
         options.lookupd_http_addresses.clone_from(&self.options.lookupds);
         options.max_in_flight = 200;
         options.lookup_interval = LOOKUP_INTERVAL;
-        options.config = client_config();
+        options.config = self.client_config();
         let mut consumer = Consumer::start(options);
         self.wait_subscribed(&consumer, &nodes).await;
         let (published, latencies) = tokio::join!(
@@ -232,7 +248,7 @@ impl Check<'_> {
     async fn publish_tcp(&self, nodes: &[(String, String)]) -> Result<(), Error> {
         let mut producers = Vec::with_capacity(nodes.len());
         for (tcp, _) in nodes {
-            producers.push(Producer::connect(tcp, client_config()).await?);
+            producers.push(Producer::connect(tcp, self.client_config()).await?);
         }
         for (index, producer) in (0..self.options.messages).zip(producers.iter().cycle()) {
             producer.publish(&self.topic, self.body(index).as_bytes()).await?;
@@ -274,13 +290,13 @@ impl Check<'_> {
     }
 }
 
-fn client_config() -> Config {
-    Config {
-        client_id: "nsq-operator-check".to_owned(),
-        connect_timeout: STEP,
-        command_timeout: STEP,
-        ..Config::default()
-    }
+/// TLS that believes the certificates of this file.
+fn believing(root_ca: PathBuf) -> Result<Tls, String> {
+    let settings = ClientSettings {
+        root_ca: Some(root_ca),
+        ..ClientSettings::default()
+    };
+    settings.load().map(Tls::from)
 }
 
 /// The latency of each message that comes, until all have come or the deadline.

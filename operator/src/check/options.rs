@@ -1,5 +1,6 @@
 //! The flags of the subcommand.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// More would measure throughput, not reachability.
@@ -36,6 +37,9 @@ pub struct Options {
     /// Limit of the whole check
     #[arg(long, env = "NSQ_OPERATOR_TIMEOUT", default_value = "60s", value_parser = parse_timeout)]
     pub timeout: Duration,
+    /// Speak TLS with nsqd, and https where a daemon wants it; believe the certificates of this PEM file
+    #[arg(long, env = "NSQ_OPERATOR_TLS_CA", value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {

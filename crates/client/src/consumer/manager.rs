@@ -78,8 +78,8 @@ impl Manager {
                     self.turn = self.turn.wrapping_add(1);
                     let options = &self.options;
                     let (addresses, topic) = (options.lookupd_http_addresses.clone(), options.topic.clone());
-                    let limit = options.config.command_timeout;
-                    asking.spawn(async move { discovery::nsqds(&addresses, &topic, limit).await });
+                    let (limit, tls) = (options.config.command_timeout, options.config.tls.clone());
+                    asking.spawn(async move { discovery::nsqds(&addresses, &topic, limit, tls).await });
                     self.share();
                 }
                 Some(Ok(answers)) = asking.join_next() => self.take_answers(answers, &direct),

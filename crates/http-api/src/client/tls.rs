@@ -18,7 +18,11 @@ impl Tls {
         Self(Arc::new(source))
     }
 
-    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, String> {
+    /// The configuration in force now.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn config(&self) -> Result<Arc<ClientConfig>, String> {
         (self.0)()
     }
 }

@@ -20,6 +20,12 @@ pub fn identify(out: &mut Vec<u8>, json: &[u8]) {
     body(out, json);
 }
 
+/// `AUTH` with its secret.
+pub fn authenticate(out: &mut Vec<u8>, secret: &[u8]) {
+    out.extend_from_slice(b"AUTH\n");
+    body(out, secret);
+}
+
 /// `SUB topic channel`.
 pub fn subscribe(out: &mut Vec<u8>, topic: &TopicName, channel: &ChannelName) {
     parts(

@@ -5,11 +5,13 @@
 //! client of Kubernetes uses, so that there is one in the workspace.
 
 mod certificates;
+mod client_settings;
 mod clients;
 mod outgoing;
 mod peek;
 mod server;
 
+pub use client_settings::ClientSettings;
 pub use clients::ClientAuth;
 pub use outgoing::ClientTls;
 pub use peek::is_plain_http;
