@@ -66,7 +66,8 @@ fn on_nodes(program: &str, test: &str, settings: &[(&str, String)]) -> Outcome {
         .args(["--", "--nocapture"])
         .env("NSQ_BIN_DIR", target_dir().join("debug"))
         .envs(settings.iter().map(|(name, value)| (name, value)));
-    let done = process::run(kube::tell(&mut command));
+    kube::tell(&mut command, None);
+    let done = process::run(&mut command);
     kube::cluster(kube::Action::Down)?;
     done
 }

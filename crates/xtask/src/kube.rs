@@ -128,11 +128,24 @@ fn pack(archive: &str, name: &str, folder: &Path, programs: &[&str]) -> Result<P
     Ok(archive)
 }
 
-/// Builds the operator of the release before.
+/// Builds the operator of the release before; gives its folder, or none where the clone has no such commit.
 ///
 /// # Errors
-/// The commit is not there, or does not build.
-fn previous_operator() -> Outcome {
+/// The commit does not build, or is missing where it should be there.
+pub(crate) fn previous_operator() -> Result<Option<PathBuf>, String> {
+    match build_previous() {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if is_shallow() => {
+            println!(
+                "NOT RUN: op_118, for this clone is shallow and has no operator of the release before ({error})"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn build_previous() -> Result<PathBuf, String> {
     let folder = target_dir().join("previous");
     let (archive, source) = (folder.join("source.tar"), folder.join("source"));
     std::fs::create_dir_all(&source).map_err(|e| format!("make {}: {e}", source.display()))?;
@@ -141,7 +154,8 @@ fn previous_operator() -> Outcome {
     let mut build = cargo();
     build.args(["build", "--locked", "-p", "nsq-operator", "--target-dir"]);
     build.arg(&folder).current_dir(&source);
-    run(&mut build)
+    run(&mut build)?;
+    Ok(folder.join("debug"))
 }
 
 /// Whether this clone has no older commits, as some have that are made for one build.
@@ -150,29 +164,14 @@ fn is_shallow() -> bool {
         .map_or(true, |text| text.trim() != "false")
 }
 
-/// Prepares the operator of the release before, and tells the tests where it is.
-///
-/// # Errors
-/// It does not build, or its commit is missing where it should be there.
-pub(crate) fn tell_previous(tests: &mut Command) -> Outcome {
-    if let Err(error) = previous_operator() {
-        if !is_shallow() {
-            return Err(error);
-        }
-        println!(
-            "NOT RUN: op_118, for this clone is shallow and has no operator of the release before ({error})"
-        );
-        return Ok(());
-    }
-    tests.env("NSQ_PREVIOUS_DIR", absolute(&target_dir().join("previous/debug")));
-    Ok(())
-}
-
-/// Tells tests where Kubernetes is.
-pub(crate) fn tell(tests: &mut Command) -> &mut Command {
+/// Tells tests where Kubernetes is, and the operator of the release before.
+pub(crate) fn tell(tests: &mut Command, previous: Option<&Path>) {
     tests
         .env("TESTBED_CACHE", cache())
-        .env("NSQ_TESTBED_PATH", absolute(&programs()))
+        .env("NSQ_TESTBED_PATH", absolute(&programs()));
+    if let Some(folder) = previous {
+        tests.env("NSQ_PREVIOUS_DIR", absolute(folder));
+    }
 }
 
 fn absolute(path: &Path) -> PathBuf {

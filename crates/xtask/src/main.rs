@@ -21,6 +21,7 @@ mod kube;
 mod layers;
 mod local;
 mod process;
+mod repeat;
 mod scale;
 mod tidy;
 mod tools;

@@ -70,7 +70,8 @@ pub(crate) fn answers(program: &str, arg: &str) -> bool {
         .is_ok_and(|s| s.success())
 }
 
-fn shown(command: &Command) -> String {
+/// The command as a person types it.
+pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let mut text = program.to_string_lossy().into_owned();
     for arg in command.get_args() {

@@ -1,4 +1,4 @@
-//! `cargo xtask scale`: what the operator costs with many clusters. The program is `crates/testbed/scale`.
+//! `cargo xtask scale`: what the operator costs with many clusters. The program is `crates/testbed/bench`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -34,7 +34,8 @@ pub(crate) fn run(of_image: bool, args: &[String]) -> Outcome {
     measure.args(["--net", "sh", "-c", NETWORK, "sh"]);
     measure.arg(programs.join("nsq-scale")).args(args);
     let operator = if of_image { operator_of_image()? } else { programs };
-    let measured = process::run(kube::tell(own(&mut measure).env("NSQ_BIN_DIR", &operator)));
+    kube::tell(own(&mut measure).env("NSQ_BIN_DIR", &operator), None);
+    let measured = process::run(&mut measure);
     // A run that broke off leaves it.
     let mut end = command(&kube::scripts().join("control-plane.sh").to_string_lossy());
     process::run(own(end.arg("down")))?;

@@ -340,8 +340,9 @@ fn op_174_a_leader_that_was_frozen_does_nothing_when_it_wakes_up() {
         status["drain"]["nodes"][0]["state"] == "Draining"
     });
     first.signal(Signal::STOP);
-    let written = proxies[0].writes().len();
     eventually(BOUND, || leads(&second));
+    // What it sent just before it froze has long arrived.
+    let written = proxies[0].writes().len();
     // Everything that the drain waited for is there when the first one wakes up.
     let mut consumer = namespace.connect("demo-nsqd-1");
     consumer.subscribe("t", "c");
