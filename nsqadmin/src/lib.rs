@@ -8,15 +8,19 @@
 //! | `router` | every path, in one table | what stands behind them |
 //! | `upstream` | asks nsqlookupds and nsqds in parallel, bounded; unreachable is a value | what the answers mean |
 //! | `model` | merging answers into one picture. Pure | HTTP, HTML, the clock |
-//! | `api` | the reference's JSON API | HTML |
+//! | `api` | the reference's JSON API, its actions and `/config` | HTML |
+//! | `access` | who may act | what an action does |
+//! | `notify` | tells another service about actions, one at a time | |
 //! | `web` | pages: view models, templates, assets, headers | upstreams |
 //!
 //! Invariants: rendering does no I/O; what a node did not say is shown as unknown, never as 0; text from outside
 //! reaches a page only through the templates' escaping.
 
+mod access;
 mod api;
 mod metrics;
 mod model;
+mod notify;
 pub mod options;
 mod router;
 mod upstream;
@@ -26,13 +30,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Access;
+use ipnet::IpNet;
 use metrics::Metrics;
+use notify::Notifier;
+use nsq_http_api::client::Client;
 use nsq_service::clock::Clock;
+use nsq_service::flags::Values;
 use nsq_service::http::Limits;
 use nsq_service::listen::Listener;
 use nsq_service::program::Daemon;
 use nsq_service::tasks::Tasks;
 pub use options::{Options, Sources};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use upstream::Upstream;
 
@@ -43,6 +53,10 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(6);
 struct Shared {
     upstream: Upstream,
     metrics: Arc<Metrics>,
+    notifier: Option<Notifier>,
+    access: Access,
+    config_from: Option<IpNet>,
+    values: Mutex<Values>,
     base_path: String,
 }
 
@@ -85,19 +99,26 @@ impl Admin {
             address => Some(bind(address).await?),
         };
         let metrics = Arc::new(Metrics::new(clock.unix_nanos() / 1_000_000_000).map_err(Failure::Metrics)?);
-        let upstream = Upstream::new(
-            options.sources,
-            options.connect_timeout,
-            options.request_timeout,
-            clock,
-            Arc::clone(&metrics),
-        );
+        let client = Client {
+            connect_timeout: options.connect_timeout,
+            request_timeout: options.request_timeout,
+            max_body: upstream::MAX_ANSWER,
+            tls: Some(options.tls),
+        };
+        let tasks = Tasks::new();
+        let notifier = options
+            .notify
+            .map(|target| Notifier::start(target, client.clone(), Arc::clone(&clock), &tasks));
+        let upstream = Upstream::new(options.sources, client, clock, Arc::clone(&metrics));
         let shared = Arc::new(Shared {
             upstream,
             metrics,
+            notifier,
+            access: options.access,
+            config_from: options.config_from,
+            values: Mutex::new(options.values),
             base_path: options.base_path,
         });
-        let tasks = Tasks::new();
         // one slot per listener, so that sending never waits
         let (tell, failed) = mpsc::channel(2);
         let router = Arc::new(router::router(Arc::clone(&shared)));

@@ -1,10 +1,16 @@
 //! Flags and config keys (nsqadmin spec 2, as far as they do something), converted once into [`Options`]. Pure.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use ipnet::IpNet;
+use nsq_http_api::client::{Target, Tls};
 use nsq_service::exit::Exit;
 use nsq_service::flags::{Flag, Program, Values};
 use nsq_service::log;
+use nsq_service::tls::ClientSettings;
+
+use crate::access::Access;
 
 /// The flag table.
 pub const FLAGS: &[Flag] = &[
@@ -32,6 +38,42 @@ pub const FLAGS: &[Flag] = &[
     Flag::string("base-path", "/", "URL base path"),
     Flag::duration("http-client-connect-timeout", "2s", "timeout for HTTP connect"),
     Flag::duration("http-client-request-timeout", "5s", "timeout for HTTP request"),
+    Flag::bool(
+        "http-client-tls-insecure-skip-verify",
+        false,
+        "configure the HTTP client to skip verification of TLS certificates",
+    ),
+    Flag::string(
+        "http-client-tls-root-ca-file",
+        "",
+        "path to CA file for the HTTP client",
+    ),
+    Flag::string(
+        "http-client-tls-cert",
+        "",
+        "path to certificate file for the HTTP client",
+    ),
+    Flag::string("http-client-tls-key", "", "path to key file for the HTTP client"),
+    Flag::string(
+        "notification-http-endpoint",
+        "",
+        "HTTP endpoint (fully qualified) to which POST notifications of admin actions will be sent",
+    ),
+    Flag::string(
+        "allow-config-from-cidr",
+        "127.0.0.1/8",
+        "A CIDR from which to allow HTTP requests to the /config endpoint",
+    ),
+    Flag::string(
+        "acl-http-header",
+        "X-Forwarded-User",
+        "HTTP header to check for authenticated admin users",
+    ),
+    Flag::strings(
+        "admin-user",
+        "admin user (may be given multiple times; if specified, only these users will be able to perform privileged actions; acl-http-header is used to determine the authenticated user)",
+    )
+    .key("admin_users"),
     Flag::strings(
         "lookupd-http-address",
         "lookupd HTTP address (may be given multiple times)",
@@ -59,8 +101,18 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Time for a whole request to an upstream.
     pub request_timeout: Duration,
+    /// How https upstreams are verified.
+    pub tls: Tls,
+    /// Who hears about actions; none for nobody.
+    pub notify: Option<Target>,
+    /// From where `/config` may be used; none for everywhere.
+    pub config_from: Option<IpNet>,
+    /// Who may act.
+    pub access: Access,
     /// Level, form and stream of the log.
     pub log: log::Settings,
+    /// All options as they were given, for `/config`.
+    pub values: Values,
 }
 
 /// Where the cluster is learned from; the addresses are `host:port` of HTTP APIs and never an empty list.
@@ -104,9 +156,76 @@ impl Options {
             sources,
             connect_timeout: values.duration("http-client-connect-timeout"),
             request_timeout: values.duration("http-client-request-timeout"),
+            tls: client_tls(values)?,
+            notify: notify(values.string("notification-http-endpoint"))?,
+            config_from: cidr(values.string("allow-config-from-cidr"))?,
+            access: Access {
+                header: values.string("acl-http-header").to_owned(),
+                admins: values.strings("admin-user").to_vec(),
+            },
             log,
+            values: values.clone(),
         })
     }
+}
+
+fn notify(url: &str) -> Result<Option<Target>, String> {
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let target = Target::parse(url);
+    let text = || format!("failed to parse --notification-http-endpoint ({url}) - not an http or https URL");
+    target.map(Some).ok_or_else(text)
+}
+
+/// As in Go, an address with a prefix stands for its network.
+fn cidr(text: &str) -> Result<Option<IpNet>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let net: Result<IpNet, _> = text.parse();
+    net.map(Some)
+        .map_err(|error| format!("failed to parse --allow-config-from-cidr ({text}) - {error}"))
+}
+
+/// Files that are named are read now, so that a wrong one prevents the start; the roots of the system only when needed.
+fn client_tls(values: &Values) -> Result<Tls, String> {
+    let file = |flag| Some(values.string(flag)).filter(|path| !path.is_empty());
+    let identity = match (file("http-client-tls-cert"), file("http-client-tls-key")) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (Some(_), None) => {
+            return Err("--http-client-tls-key must be specified with --http-client-tls-cert".to_owned());
+        }
+        (None, Some(_)) => {
+            return Err("--http-client-tls-cert must be specified with --http-client-tls-key".to_owned());
+        }
+    };
+    let ca = file("http-client-tls-root-ca-file");
+    let roots = ClientSettings {
+        root_ca: ca.map(Into::into),
+        skip_verify: values.bool("http-client-tls-insecure-skip-verify"),
+        ..ClientSettings::default()
+    };
+    if let Some(ca) = ca {
+        let loaded = ClientSettings {
+            skip_verify: false,
+            ..roots.clone()
+        };
+        let loaded = loaded.load();
+        loaded.map_err(|error| format!("failed to read TLS root CA file {ca} - {error}"))?;
+    }
+    let Some((cert, key)) = identity else {
+        let read = OnceLock::new();
+        return Ok(Tls::new(move || read.get_or_init(|| roots.load()).clone()));
+    };
+    let settings = ClientSettings {
+        identity: Some((cert.into(), key.into())),
+        ..roots
+    };
+    let config = settings.load();
+    let config = config.map_err(|error| format!("failed to LoadX509KeyPair {cert}, {key} - {error}"))?;
+    Ok(Tls::from(config))
 }
 
 /// Only the form is checked: a name that does not resolve now may do so later, and shows as unreachable until then.

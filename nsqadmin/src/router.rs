@@ -19,7 +19,27 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
         .route(Route::v1(Method::GET, "/ready", ok).logged_at_debug())
         .route(Route::v1(Method::GET, "/info", |_, _| async { api::info() }))
         .route(Route::v1(Method::GET, "/api/topics", api::topics))
+        .route(Route::v1(Method::POST, "/api/topics", api::create).reads_body())
+        .route(Route::v1(Method::GET, "/api/topics/:topic", api::topic))
+        .route(Route::v1(Method::POST, "/api/topics/:topic", api::act_on_topic).reads_body())
+        .route(Route::v1(Method::DELETE, "/api/topics/:topic", api::delete_topic))
+        .route(Route::v1(
+            Method::GET,
+            "/api/topics/:topic/:channel",
+            api::channel,
+        ))
+        .route(Route::v1(Method::POST, "/api/topics/:topic/:channel", api::act_on_channel).reads_body())
+        .route(Route::v1(
+            Method::DELETE,
+            "/api/topics/:topic/:channel",
+            api::delete_channel,
+        ))
         .route(Route::v1(Method::GET, "/api/nodes", api::nodes))
+        .route(Route::v1(Method::GET, "/api/nodes/:node", api::node))
+        .route(Route::v1(Method::DELETE, "/api/nodes/:node", api::tombstone).reads_body())
+        .route(Route::v1(Method::GET, "/api/counter", api::counter))
+        .route(Route::v1(Method::GET, "/config/:opt", api::show_config))
+        .route(Route::v1(Method::PUT, "/config/:opt", api::change_config).reads_body())
         .route(Route::plain(Method::GET, "/", web::overview))
         .route(Route::plain(Method::GET, "/static/:asset", web::asset).logged_at_debug())
 }

@@ -1,4 +1,4 @@
-//! Start and end of the real process, nsqadmin spec 14, cases 1, 2, 5, 6 and 7.
+//! Start and end of the real process, nsqadmin spec 14, cases 1 to 7.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -23,12 +23,40 @@ fn run(args: &[&str]) -> Output {
 }
 
 #[test]
-fn na_001_na_002_na_005_na_006_failed_starts_and_version() {
+fn na_001_na_002_na_003_na_004_na_005_na_006_failed_starts_and_version() {
     for (args, text) in [
         (&[][..], "--nsqd-http-address or --lookupd-http-address required"),
         (
             &["--nsqd-http-address=a:1", "--lookupd-http-address=b:1"],
             "use --nsqd-http-address or --lookupd-http-address not both",
+        ),
+        (
+            &["--nsqd-http-address=a:1", "--http-client-tls-cert=c"],
+            "--http-client-tls-key must be specified with --http-client-tls-cert",
+        ),
+        (
+            &["--nsqd-http-address=a:1", "--http-client-tls-key=k"],
+            "--http-client-tls-cert must be specified with --http-client-tls-key",
+        ),
+        (
+            &[
+                "--nsqd-http-address=a:1",
+                "--http-client-tls-cert=/c",
+                "--http-client-tls-key=/k",
+            ],
+            "failed to LoadX509KeyPair /c, /k - ",
+        ),
+        (
+            &["--nsqd-http-address=a:1", "--http-client-tls-root-ca-file=/ca"],
+            "failed to read TLS root CA file /ca - ",
+        ),
+        (
+            &["--nsqd-http-address=a:1", "-allow-config-from-cidr", "x"],
+            "failed to parse --allow-config-from-cidr (x) - ",
+        ),
+        (
+            &["--nsqd-http-address=a:1", "--notification-http-endpoint=h:1"],
+            "failed to parse --notification-http-endpoint (h:1) - ",
         ),
         (
             &["-nsqd-http-address", "http://h:1"],

@@ -83,6 +83,8 @@ pub enum Cause {
         status: u16,
         /// `TOPIC_NOT_FOUND` and the like.
         message: String,
+        /// The answer's whole text.
+        body: String,
     },
     /// The answer is longer than the limit in bytes.
     #[error("answer is longer than {0} bytes")]

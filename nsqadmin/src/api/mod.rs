@@ -1,16 +1,34 @@
-//! The reference's JSON API (nsqadmin spec 8), reading part.
+//! The reference's JSON API (nsqadmin spec 8): lists here.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`reads`] | one topic, channel or node, and the counter |
+//! | [`actions`] | what changes the cluster |
+//! | [`config`] | `/config` |
+//! | [`steps`] | what became of the questions to upstreams |
+//! | [`producers`] | which nsqds have a topic |
+
+mod actions;
+mod config;
+mod producers;
+mod reads;
+mod steps;
 
 use std::sync::Arc;
 
 use nsq_http_api::lookupd;
 use nsq_service::build_info;
-use nsq_service::http::{Failure, Reply, Request, StatusCode};
+use nsq_service::http::{Failure, Reply, Request};
 use serde::Serialize;
+
+pub(crate) use actions::{act_on_channel, act_on_topic, create, delete_channel, delete_topic, tombstone};
+pub(crate) use config::{change as change_config, show as show_config};
+pub(crate) use reads::{channel, counter, node, topic};
+use steps::Steps;
 
 use crate::Shared;
 use crate::model::{self, Node};
 use crate::options::Sources;
-use crate::upstream::Answer;
 
 /// `GET /info`.
 pub(crate) fn info() -> Result<Reply, Failure> {
@@ -37,7 +55,7 @@ struct NodesBody {
 pub(crate) async fn topics(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
     let inactive = request.query()?.get("inactive") == Some("true");
     let upstream = &shared.upstream;
-    let lookupds = match upstream.sources() {
+    let lookupds = &match upstream.sources() {
         Sources::Nsqds(_) if inactive => {
             return Reply::json(&TopicsBody {
                 topics: Inactive(Vec::new()),
@@ -45,8 +63,10 @@ pub(crate) async fn topics(shared: Arc<Shared>, request: Request) -> Result<Repl
             });
         }
         Sources::Nsqds(nsqds) => {
-            let answers = upstream.nsqd_stats(nsqds).await;
-            let message = judge("nsqd", &[errors(&answers)], answers.len())?;
+            let answers = upstream.nsqd_stats(&nsqds).await;
+            let mut steps = Steps::default();
+            steps.read("nsqd", &answers)?;
+            let message = steps.message();
             let names = answers
                 .into_iter()
                 .filter_map(|answer| answer.result.ok()?.topics);
@@ -59,7 +79,9 @@ pub(crate) async fn topics(shared: Arc<Shared>, request: Request) -> Result<Repl
         Sources::Lookupds(lookupds) => lookupds,
     };
     let answers = upstream.lookupd_topics(lookupds).await;
-    let message = judge("nsqlookupd", &[errors(&answers)], answers.len())?;
+    let mut steps = Steps::default();
+    steps.read("nsqlookupd", &answers)?;
+    let message = steps.message();
     let names = model::union(
         answers
             .into_iter()
@@ -91,20 +113,30 @@ pub(crate) async fn topics(shared: Arc<Shared>, request: Request) -> Result<Repl
 
 /// `GET /api/nodes`.
 pub(crate) async fn nodes(shared: Arc<Shared>, _: Request) -> Result<Reply, Failure> {
+    let mut steps = Steps::default();
+    let nodes = node_list(&shared, &mut steps).await?;
+    Reply::json(&NodesBody {
+        nodes,
+        message: steps.message(),
+    })
+}
+
+/// Every nsqd that is known.
+async fn node_list(shared: &Shared, steps: &mut Steps) -> Result<Vec<Node>, Failure> {
     let upstream = &shared.upstream;
-    let (nodes, message) = match upstream.sources() {
+    match upstream.sources() {
         Sources::Lookupds(lookupds) => {
-            let answers = upstream.lookupd_nodes(lookupds).await;
-            let message = judge("nsqlookupd", &[errors(&answers)], answers.len())?;
-            (model::merge_nodes(&answers), message)
+            let answers = upstream.lookupd_nodes(&lookupds).await;
+            steps.read("nsqlookupd", &answers)?;
+            Ok(model::merge_nodes(&answers))
         }
         Sources::Nsqds(nsqds) => {
-            let (infos, stats) = tokio::join!(upstream.nsqd_info(nsqds), upstream.nsqd_stats(nsqds));
-            let message = judge("nsqd", &[errors(&infos), errors(&stats)], nsqds.len())?;
-            (model::nodes_from_nsqds(&infos, &stats), message)
+            let (infos, stats) = tokio::join!(upstream.nsqd_info(&nsqds), upstream.nsqd_stats(&nsqds));
+            steps.read("nsqd", &infos)?;
+            steps.read("nsqd", &stats)?;
+            Ok(model::nodes_from_nsqds(&infos, &stats))
         }
-    };
-    Reply::json(&NodesBody { nodes, message })
+    }
 }
 
 /// Topics without producers and their channels, written as one object; no channels are `null`.
@@ -115,32 +147,4 @@ impl Serialize for Inactive {
         let nullable = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
         serializer.collect_map(self.0.iter().map(|(topic, channels)| (topic, nullable(channels))))
     }
-}
-
-fn errors<T>(answers: &[Answer<T>]) -> Vec<String> {
-    answers
-        .iter()
-        .filter_map(|answer| Some(answer.result.as_ref().err()?.to_string()))
-        .collect()
-}
-
-/// The `message` of an answer: empty, or a warning that lists what failed.
-///
-/// # Errors
-/// 502 if a step asked `asked` upstreams of `kind` and none answered.
-fn judge(kind: &str, steps: &[Vec<String>], asked: usize) -> Result<String, Failure> {
-    if let Some(all) = steps.iter().find(|errors| errors.len() >= asked) {
-        let message = format!("UPSTREAM_ERROR: failed to query any {kind}: {}", all.join("\n"));
-        return Err(Failure::new(StatusCode::BAD_GATEWAY, message));
-    }
-    let failed: Vec<String> = steps
-        .iter()
-        .filter(|errors| !errors.is_empty())
-        .map(|errors| errors.join("\n"))
-        .collect();
-    Ok(if failed.is_empty() {
-        String::new()
-    } else {
-        format!("WARNING: {}", failed.join("; "))
-    })
 }

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use nsq_http_api::client::{Client, Error};
 use nsq_http_api::lookupd::{Lookup, Nodes, Topics};
@@ -24,7 +25,7 @@ use crate::options::Sources;
 const PARALLEL: usize = 16;
 
 /// Largest answer that is read: `/stats` of a node with 1000 topics of 10 channels has some 5 MiB.
-const MAX_ANSWER: usize = 16 << 20;
+pub(crate) const MAX_ANSWER: usize = 16 << 20;
 
 /// A picture of the cluster is used again for this long, so that many readers cost the cluster one question.
 const FRESH: Duration = Duration::from_secs(1);
@@ -39,7 +40,9 @@ pub(crate) struct Answer<T> {
 
 /// The configured upstreams.
 pub(crate) struct Upstream {
-    sources: Sources,
+    /// Can be replaced at run time. While there is one, nsqds are learned from them.
+    lookupds: parking_lot::Mutex<Vec<String>>,
+    nsqds: Vec<String>,
     client: Client,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -49,19 +52,17 @@ pub(crate) struct Upstream {
 impl Upstream {
     pub(crate) fn new(
         sources: Sources,
-        connect_timeout: Duration,
-        request_timeout: Duration,
+        client: Client,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let client = Client {
-            connect_timeout,
-            request_timeout,
-            max_body: MAX_ANSWER,
-            tls: None,
+        let (lookupds, nsqds) = match sources {
+            Sources::Lookupds(lookupds) => (lookupds, Vec::new()),
+            Sources::Nsqds(nsqds) => (Vec::new(), nsqds),
         };
         Self {
-            sources,
+            lookupds: parking_lot::Mutex::new(lookupds),
+            nsqds,
             client,
             clock,
             metrics,
@@ -69,8 +70,23 @@ impl Upstream {
         }
     }
 
-    pub(crate) fn sources(&self) -> &Sources {
-        &self.sources
+    pub(crate) fn sources(&self) -> Sources {
+        let lookupds = self.lookupds.lock().clone();
+        if lookupds.is_empty() {
+            Sources::Nsqds(self.nsqds.clone())
+        } else {
+            Sources::Lookupds(lookupds)
+        }
+    }
+
+    /// Asks these nsqlookupds from now on.
+    pub(crate) fn set_lookupds(&self, lookupds: Vec<String>) {
+        *self.lookupds.lock() = lookupds;
+    }
+
+    /// Unix seconds.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.unix_nanos() / 1_000_000_000
     }
 
     /// `/topics` of every nsqlookupd.
@@ -106,6 +122,50 @@ impl Upstream {
         ask(nsqds, |address| self.get("nsqd", address, path.to_owned())).await
     }
 
+    /// `/stats` of nsqds for one topic, or one channel of it with its clients.
+    pub(crate) async fn topic_stats(
+        &self,
+        nsqds: &[String],
+        topic: &str,
+        channel: Option<&str>,
+    ) -> Vec<Answer<Stats>> {
+        let mut path = format!(
+            "/stats?format=json&include_mem=false&topic={}",
+            encode_component(topic)
+        );
+        match channel {
+            Some(channel) => path.push_str(&format!("&channel={}", encode_component(channel))),
+            None => path.push_str("&include_clients=false"),
+        }
+        ask(nsqds, |address| self.get("nsqd", address, path.clone())).await
+    }
+
+    /// `/stats` of one nsqd, with clients.
+    pub(crate) async fn node_stats(&self, nsqd: String) -> Answer<Stats> {
+        let path = "/stats?format=json&include_mem=false";
+        self.get("nsqd", nsqd, path.to_owned()).await
+    }
+
+    /// POSTs `path` to upstreams of one kind; answers come in the order of the addresses.
+    pub(crate) async fn post(&self, kind: &'static str, addresses: &[String], path: &str) -> Vec<Answer<()>> {
+        ask(addresses, |address| async {
+            let began = self.clock.monotonic();
+            tracing::info!("CI: querying {kind} http://{address}{path}");
+            let result = self.client.post(&address, path, Bytes::new()).await;
+            self.record(kind, &address, began, result.as_ref().err());
+            Answer { address, result }
+        })
+        .await
+    }
+
+    fn record(&self, kind: &'static str, address: &str, began: Duration, error: Option<&Error>) {
+        let took = self.clock.monotonic().saturating_sub(began);
+        self.metrics.asked(kind, address, error, took);
+        if let Some(error) = error {
+            tracing::warn!("CI: {error}");
+        }
+    }
+
     async fn get<T: serde::de::DeserializeOwned>(
         &self,
         kind: &'static str,
@@ -115,11 +175,7 @@ impl Upstream {
         tracing::info!("CI: querying {kind} http://{address}{path}");
         let began = self.clock.monotonic();
         let result = self.client.get(&address, &path).await;
-        let took = self.clock.monotonic().saturating_sub(began);
-        self.metrics.asked(kind, &address, result.as_ref().err(), took);
-        if let Err(error) = &result {
-            tracing::warn!("CI: {error}");
-        }
+        self.record(kind, &address, began, result.as_ref().err());
         Answer { address, result }
     }
 
@@ -138,7 +194,7 @@ impl Upstream {
     }
 
     async fn read(&self) -> Snapshot {
-        match &self.sources {
+        match &self.sources() {
             Sources::Lookupds(lookupds) => {
                 let (topics, nodes) =
                     tokio::join!(self.lookupd_topics(lookupds), self.lookupd_nodes(lookupds));

@@ -6,6 +6,9 @@
     reason = "tests talk to real sockets"
 )]
 
+mod actions;
+mod config;
+mod reads;
 mod support;
 
 use support::{Cluster, stats};
@@ -84,6 +87,11 @@ async fn na_023_unknown_paths_methods_and_redirects() {
         head.starts_with("HTTP/1.1 404 ") && body == r#"{"message":"NOT_FOUND"}"#,
         "{head} {body}"
     );
+    let (head, _) = cluster.send("PATCH", "/api/topics/t1", &[], "").await;
+    assert!(
+        head.starts_with("HTTP/1.1 405 ") && head.contains("\r\nAllow: DELETE, GET, OPTIONS, POST"),
+        "{head}"
+    );
     let (head, _) = cluster.get("/api/topics/").await;
     assert!(
         head.starts_with("HTTP/1.1 301 ") && head.contains("\r\nLocation: /api/topics"),
@@ -97,7 +105,7 @@ async fn na_027_na_029_one_silent_nsqlookupd_is_a_warning_all_are_an_error() {
     let cluster = Cluster::start().await;
     let [l1, l2] = &cluster.lookupds;
     l2.stop().await;
-    for path in ["/api/topics", "/api/nodes"] {
+    for path in ["/api/topics", "/api/nodes", "/api/topics/t1"] {
         let body = cluster.body(path).await;
         let warning = format!(r#""message":"WARNING: GET http://{}"#, l2.address);
         assert!(body.contains("t1") && body.contains(&warning), "{body}");
@@ -287,4 +295,21 @@ async fn everything_stands_below_the_base_path() {
             .0
             .starts_with("HTTP/1.1 404 ")
     );
+}
+
+/// Case 48.
+#[tokio::test]
+async fn na_048_the_base_path_is_normalised() {
+    let mut cluster = Cluster::start_flags("/adm/in", true, &["--base-path=adm/in/"]).await;
+    assert_eq!(cluster.body("/ping").await, "OK");
+    cluster.body("/api/topics").await;
+    let (head, page) = cluster.page().await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let mut links = page.split("href=\"").skip(1);
+    let prefixed = |link: &str| link.starts_with("/adm/in") || link.starts_with('#');
+    assert!(links.all(prefixed), "{page}");
+    let (head, _) = cluster.get("/").await;
+    assert!(head.starts_with("HTTP/1.1 301 "), "{head}");
+    cluster.base = "";
+    cluster.ask("GET", "/ping", "", 404).await;
 }

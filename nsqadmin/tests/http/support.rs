@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nsq_service::clock::ManualClock;
-use nsq_service::http::{Failure, Limits, Method, Reply, Request, Route, Router, serve};
+use nsq_service::http::{Failure, Limits, Method, Reply, Request, Route, Router, StatusCode, serve};
 use nsq_service::listen::Listener;
-use nsq_service::log;
 use nsq_service::tasks::Tasks;
-use nsqadmin::{Admin, Options, Sources};
+use nsqadmin::{Admin, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -24,20 +23,41 @@ pub(crate) struct Fake {
 pub(crate) struct Script {
     answers: Mutex<HashMap<String, String>>,
     asked: Mutex<Vec<String>>,
+    posted: Mutex<Vec<String>>,
+    bodies: Mutex<Vec<String>>,
 }
 
-async fn play(script: Arc<Script>, request: Request) -> Result<Reply, Failure> {
+async fn play(script: Arc<Script>, mut request: Request) -> Result<Reply, Failure> {
     let topic = request
         .query()?
         .get("topic")
         .map(|topic| format!("?topic={topic}"))
         .unwrap_or_default();
     let key = format!("{}{topic}", request.path());
-    script.asked.lock().unwrap().push(key.clone());
     let answer = script.answers.lock().unwrap().get(&key).cloned();
-    answer
-        .map(Reply::json_bytes)
-        .ok_or_else(|| Failure::not_found("TOPIC_NOT_FOUND"))
+    if *request.method() == Method::POST {
+        let target = format!("{}?{}", request.path(), request.raw_query());
+        script.posted.lock().unwrap().push(target);
+        let body = request.body.read(1 << 20).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        script.bodies.lock().unwrap().push(text);
+        return match answer {
+            None => Ok(Reply::empty()),
+            Some(text) if text.starts_with("403 ") => Ok(refusal(&text)),
+            Some(missing) => Err(Failure::new(StatusCode::NOT_FOUND, missing)),
+        };
+    }
+    script.asked.lock().unwrap().push(key.clone());
+    match answer {
+        Some(text) if text.starts_with("403 ") => Ok(refusal(&text)),
+        Some(json) => Ok(Reply::json_bytes(json)),
+        None => Err(Failure::not_found("TOPIC_NOT_FOUND")),
+    }
+}
+
+/// `403 <body>` as an answer.
+fn refusal(text: &str) -> Reply {
+    Reply::json_bytes(text[4..].to_owned()).status(StatusCode::FORBIDDEN)
 }
 
 impl Fake {
@@ -45,7 +65,9 @@ impl Fake {
         let listener = Listener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("127.0.0.1:{}", listener.port());
         let state = Arc::new(Script::default());
-        let router = Router::new(Arc::clone(&state)).route(Route::v1(Method::GET, "/*path", play));
+        let router = Router::new(Arc::clone(&state))
+            .route(Route::v1(Method::GET, "/*path", play))
+            .route(Route::v1(Method::POST, "/*path", play).reads_body());
         let tasks = Tasks::new();
         let server = serve(listener, Arc::new(router), tasks.clone(), Limits::default());
         tasks.spawn(async move { server.await.unwrap() });
@@ -66,6 +88,16 @@ impl Fake {
 
     pub(crate) fn asked(&self) -> usize {
         self.state.asked.lock().unwrap().len()
+    }
+
+    /// Path and query of each POST since the last call.
+    pub(crate) fn posted(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.posted.lock().unwrap())
+    }
+
+    /// Bodies of all POSTs.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.state.bodies.lock().unwrap().clone()
     }
 
     pub(crate) fn port(&self) -> &str {
@@ -93,7 +125,8 @@ pub(crate) struct Cluster {
     pub(crate) nsqds: [Fake; 2],
     clock: Arc<ManualClock>,
     port: i32,
-    base: &'static str,
+    /// Stands before every path that is asked for.
+    pub(crate) base: &'static str,
     _admin: Admin,
 }
 
@@ -111,6 +144,11 @@ impl Cluster {
     }
 
     pub(crate) async fn start_with(base: &'static str, by_lookupd: bool) -> Self {
+        Self::start_flags(base, by_lookupd, &[]).await
+    }
+
+    /// With more flags.
+    pub(crate) async fn start_flags(base: &'static str, by_lookupd: bool, more: &[&str]) -> Self {
         let lookupds = [Fake::start().await, Fake::start().await];
         let nsqds = [Fake::start().await, Fake::start().await];
         let nodes = format!(
@@ -122,13 +160,15 @@ impl Cluster {
             lookupd.answers("/topics", r#"{"topics":["t1","dead"]}"#);
             lookupd.answers("/nodes", nodes.clone());
             lookupd.answers("/lookup?topic=dead", r#"{"channels":["dc"],"producers":[]}"#);
+            let producers = [nsqds[1].node("d2", "[]"), nsqds[0].node("d1", "[]")].join(",");
             lookupd.answers(
                 "/lookup?topic=t1",
-                r#"{"channels":["c1"],"producers":[{"broadcast_address":"x"}]}"#,
+                format!(r#"{{"channels":["c1"],"producers":[{producers}]}}"#),
             );
         }
         for (nsqd, (depth, backend)) in nsqds.iter().zip([(8, 3), (1, 0)]) {
             nsqd.answers("/stats", stats(depth, backend));
+            nsqd.answers("/stats?topic=t1", stats(depth, backend));
             let (port, info) = (
                 nsqd.port(),
                 r#""version":"1.3.0","hostname":"h","broadcast_address":"127.0.0.1""#,
@@ -138,25 +178,18 @@ impl Cluster {
                 format!(r#"{{{info},"http_port":{port},"tcp_port":4150}}"#),
             );
         }
-        let addresses = |fakes: &[Fake; 2]| fakes.iter().map(|fake| fake.address.clone()).collect();
-        let options = Options {
-            ops_address: String::new(),
-            http_address: "127.0.0.1:0".to_owned(),
-            base_path: base.to_owned(),
-            sources: if by_lookupd {
-                Sources::Lookupds(addresses(&lookupds))
-            } else {
-                Sources::Nsqds(addresses(&nsqds))
-            },
-            connect_timeout: Duration::from_secs(2),
-            request_timeout: Duration::from_secs(5),
-            log: log::Settings {
-                prefix: String::new(),
-                level: log::Level::Info,
-                form: log::Form::Text,
-                to_stdout: false,
-            },
+        let (flag, sources) = if by_lookupd {
+            ("--lookupd-http-address", &lookupds)
+        } else {
+            ("--nsqd-http-address", &nsqds)
         };
+        let mut args = vec![
+            "--http-address=127.0.0.1:0".to_owned(),
+            format!("--base-path={base}"),
+        ];
+        args.extend(sources.iter().map(|fake| format!("{flag}={}", fake.address)));
+        args.extend(more.iter().map(|&arg| arg.to_owned()));
+        let options = Options::from_args(args).unwrap();
         let clock = Arc::new(ManualClock::new(0));
         let admin = Admin::start(options, Arc::clone(&clock) as _).await.unwrap();
         Self {
@@ -171,21 +204,46 @@ impl Cluster {
 
     /// Status line and headers, and the body.
     pub(crate) async fn get(&self, path: &str) -> (String, String) {
+        self.send("GET", path, &[], "").await
+    }
+
+    /// Any request.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> (String, String) {
         let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.port))
             .await
             .unwrap();
+        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
         let request = format!(
-            "GET {}{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-            self.base
+            "{method} {}{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            self.base,
+            body.len()
         );
-        stream.write_all(request.as_bytes()).await.unwrap();
+        // who is refused before the body is read may find the connection closed while writing
+        let _ = stream.write_all(request.as_bytes()).await;
         let mut text = String::new();
-        tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut text))
+        tokio::time::timeout(Duration::from_secs(30), stream.read_to_string(&mut text))
             .await
             .unwrap()
             .unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         (head.to_owned(), body.to_owned())
+    }
+
+    /// Expects this status, and yields the body.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str, status: u16) -> String {
+        let (head, text) = self.send(method, path, &[], body).await;
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(
+            head.starts_with(&expected),
+            "{method} {path} {body}: {head} {text}"
+        );
+        text
     }
 
     pub(crate) async fn body(&self, path: &str) -> String {

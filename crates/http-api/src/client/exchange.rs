@@ -35,6 +35,7 @@ impl Answer {
         Err(Cause::Status {
             status: self.status,
             message: error_message(&self.body),
+            body: String::from_utf8_lossy(&self.body).into_owned(),
         })
     }
 

@@ -69,8 +69,8 @@ const MAP: &[Package] = &[
     },
     Package {
         name: "nsqadmin",
-        imports: &["nsq-http-api", "nsq-service"],
-        tests: &["nsq-testkit", "nsq-protocol"],
+        imports: &["nsq-protocol", "nsq-http-api", "nsq-service"],
+        tests: &["nsq-testkit"],
     },
     Package {
         name: "nsq-operator",
