@@ -11,6 +11,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
     let measured = Arc::clone(&shared.metrics.http);
     Router::new(shared)
         .measured(measured)
+        .packing()
         // Outside the base path: scrapers ask all programs for the same one.
         .route(Route::plain(Method::GET, "/metrics", metrics::page).logged_at_debug())
         .base(&base)

@@ -313,3 +313,30 @@ async fn na_048_the_base_path_is_normalised() {
     cluster.base = "";
     cluster.ask("GET", "/ping", "", 404).await;
 }
+
+/// Case 24. The body is read back with gzip's own end: its length.
+#[tokio::test]
+async fn na_024_answers_are_packed_for_who_can_unpack() {
+    let cluster = Cluster::start().await;
+    let plain = cluster.body("/api/topics").await;
+    for (accepted, named) in [("gzip, deflate", "gzip"), ("br, deflate", "deflate")] {
+        for path in ["/api/topics", "/", "/api/nope"] {
+            let header = format!("Accept-Encoding: {accepted}");
+            let (head, body) = cluster.send_bytes("GET", path, &[&header], "").await;
+            for line in [&format!("Content-Encoding: {named}"), "Vary: Accept-Encoding"] {
+                assert!(head.contains(&format!("\r\n{line}")), "{path}: {head}");
+            }
+            if named == "gzip" {
+                assert!(body.starts_with(&[0x1f, 0x8b]));
+                if path == "/api/topics" {
+                    let length = u32::try_from(plain.len()).unwrap().to_le_bytes();
+                    assert_eq!(&body[body.len() - 4..], length);
+                }
+            }
+        }
+    }
+    let (head, body) = cluster
+        .send("GET", "/api/topics", &["Accept-Encoding: br"], "")
+        .await;
+    assert!(!head.contains("Content-Encoding") && body == plain, "{head}");
+}

@@ -215,6 +215,18 @@ impl Cluster {
         headers: &[&str],
         body: &str,
     ) -> (String, String) {
+        let (head, body) = self.send_bytes(method, path, headers, body).await;
+        (head, String::from_utf8(body).unwrap())
+    }
+
+    /// The same with any bytes in the answer.
+    pub(crate) async fn send_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.port))
             .await
             .unwrap();
@@ -226,13 +238,14 @@ impl Cluster {
         );
         // who is refused before the body is read may find the connection closed while writing
         let _ = stream.write_all(request.as_bytes()).await;
-        let mut text = String::new();
-        tokio::time::timeout(Duration::from_secs(30), stream.read_to_string(&mut text))
+        let mut bytes = Vec::new();
+        tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut bytes))
             .await
             .unwrap()
             .unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        (head.to_owned(), body.to_owned())
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        (head, bytes.split_off(end + 4))
     }
 
     /// Expects this status, and yields the body.

@@ -24,6 +24,7 @@
 
 mod body;
 mod guard;
+pub(crate) mod packing;
 mod path;
 mod query;
 mod reply;

@@ -7,10 +7,11 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::Stream;
 use hyper::StatusCode;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
 use serde::Serialize;
 use warp::reply::Reply as _;
 
+use super::packing::Packing;
 use super::router::Kind;
 use crate::json;
 
@@ -115,6 +116,19 @@ impl Reply {
     #[must_use]
     pub fn code(&self) -> StatusCode {
         self.status
+    }
+
+    /// The same reply in the form that was `wanted`; streams, what is packed already and what is empty stay as they are.
+    pub(super) async fn packed(mut self, wanted: Packing) -> Self {
+        let is_packed = self.headers.iter().any(|(name, _)| name == CONTENT_ENCODING);
+        let packed = match &self.content {
+            Content::Whole(bytes) if !bytes.is_empty() && !is_packed => wanted.pack(bytes).await,
+            _ => None,
+        };
+        let Some(packed) = packed else { return self };
+        self.content = Content::Whole(packed.into());
+        self.header(CONTENT_ENCODING, wanted.name())
+            .header(VARY, "Accept-Encoding")
     }
 
     pub(super) fn closing(self) -> Self {

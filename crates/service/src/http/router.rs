@@ -9,6 +9,7 @@ use hyper::header::{ALLOW, LOCATION};
 use hyper::{Method, StatusCode};
 use tokio::time::Instant;
 
+use super::packing::Packing;
 use super::path::{Params, Pattern, clean, decode, encode_path};
 use super::reply::{Failure, Reply};
 use super::request::Request;
@@ -114,6 +115,7 @@ pub struct Router<S> {
     closed: Option<Closed>,
     measured: Option<Arc<HttpMetrics>>,
     strict: bool,
+    packs: bool,
 }
 
 /// The one answer of a router that lets nobody in.
@@ -130,6 +132,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             closed: None,
             measured: None,
             strict: false,
+            packs: false,
         }
     }
 
@@ -137,6 +140,13 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[must_use]
     pub fn measured(mut self, metrics: Arc<HttpMetrics>) -> Self {
         self.measured = Some(metrics);
+        self
+    }
+
+    /// Packs answers for those who accept gzip or deflate.
+    #[must_use]
+    pub fn packing(mut self) -> Self {
+        self.packs = true;
         self
     }
 
@@ -178,7 +188,12 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// Answers one request.
     pub(super) async fn call(&self, request: Request) -> Reply {
         let started = Instant::now();
+        let packing = Packing::wanted(&request.headers).filter(|_| self.packs);
         let (reply, route) = self.answer(request, started).await;
+        let reply = match packing {
+            None => reply,
+            Some(packing) => reply.packed(packing).await,
+        };
         if let Some(metrics) = &self.measured {
             let route = route.map_or(OTHER, |route| route.path);
             metrics.observe(route, reply.code(), started.elapsed());

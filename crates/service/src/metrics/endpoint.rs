@@ -1,20 +1,15 @@
 //! Answers scrapes.
 
-use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tokio::sync::Mutex;
 
 use super::accept::{Format, wants_gzip};
 use super::page::Page;
 use crate::http::header::{CONTENT_ENCODING, VARY};
+use crate::http::packing::Packing;
 use crate::http::{Reply, Request};
-
-/// Bytes that are packed before others may run.
-const PIECE: usize = 64 * 1024;
 
 /// A finished page, and when its rendering began.
 #[derive(Clone, Debug)]
@@ -48,7 +43,7 @@ impl Endpoint {
         if !gzip {
             return reply(text);
         }
-        match packed(&text).await {
+        match Packing::Gzip.pack(&text).await {
             Some(packed) => reply(Bytes::from(packed)).header(CONTENT_ENCODING, "gzip"),
             None => reply(text),
         }
@@ -107,16 +102,6 @@ impl Drop for Asking<'_> {
     }
 }
 
-/// The page as gzip; none if it cannot be packed, which memory always can.
-async fn packed(text: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    for piece in text.chunks(PIECE) {
-        encoder.write_all(piece).ok()?;
-        tokio::task::yield_now().await;
-    }
-    encoder.finish().ok()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -154,14 +139,5 @@ mod tests {
         assert!(endpoint.pages.lock().await.iter().all(Option::is_none));
         scrape(Format::OpenMetrics).await;
         assert_eq!(renderings.load(Relaxed), 3, "nothing is kept for later");
-    }
-
-    #[tokio::test]
-    async fn a_packed_page_is_the_page() {
-        let text = "nsqd_topics 1\n".repeat(20_000);
-        let packed = packed(text.as_bytes()).await.unwrap();
-        let mut unpacked = flate2::write::GzDecoder::new(Vec::new());
-        unpacked.write_all(&packed).unwrap();
-        assert_eq!(unpacked.finish().unwrap(), text.as_bytes());
     }
 }
