@@ -56,6 +56,7 @@ struct Shared {
     notifier: Option<Notifier>,
     access: Access,
     config_from: Option<IpNet>,
+    graphite: api::Graphite,
     values: Mutex<Values>,
     base_path: String,
 }
@@ -116,6 +117,10 @@ impl Admin {
             notifier,
             access: options.access,
             config_from: options.config_from,
+            graphite: api::Graphite {
+                url: options.graphite_url,
+                interval: options.statsd_interval.as_secs(),
+            },
             values: Mutex::new(options.values),
             base_path: options.base_path,
         });

@@ -55,6 +55,16 @@ pub const FLAGS: &[Flag] = &[
     ),
     Flag::string("http-client-tls-key", "", "path to key file for the HTTP client"),
     Flag::string(
+        "graphite-url",
+        "",
+        "graphite HTTP address, which /api/graphite asks for rates",
+    ),
+    Flag::duration(
+        "statsd-interval",
+        "1m0s",
+        "time interval nsqd is configured to push to statsd (must match nsqd)",
+    ),
+    Flag::string(
         "notification-http-endpoint",
         "",
         "HTTP endpoint (fully qualified) to which POST notifications of admin actions will be sent",
@@ -103,6 +113,10 @@ pub struct Options {
     pub request_timeout: Duration,
     /// How https upstreams are verified.
     pub tls: Tls,
+    /// Where graphite is; empty for nowhere.
+    pub graphite_url: String,
+    /// How often nsqds send counters to statsd.
+    pub statsd_interval: Duration,
     /// Who hears about actions; none for nobody.
     pub notify: Option<Target>,
     /// From where `/config` may be used; none for everywhere.
@@ -157,6 +171,8 @@ impl Options {
             connect_timeout: values.duration("http-client-connect-timeout"),
             request_timeout: values.duration("http-client-request-timeout"),
             tls: client_tls(values)?,
+            graphite_url: values.string("graphite-url").to_owned(),
+            statsd_interval: values.duration("statsd-interval"),
             notify: notify(values.string("notification-http-endpoint"))?,
             config_from: cidr(values.string("allow-config-from-cidr"))?,
             access: Access {

@@ -39,6 +39,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
         .route(Route::v1(Method::GET, "/api/nodes/:node", api::node))
         .route(Route::v1(Method::DELETE, "/api/nodes/:node", api::tombstone).reads_body())
         .route(Route::v1(Method::GET, "/api/counter", api::counter))
+        .route(Route::v1(Method::GET, "/api/graphite", api::graphite))
         .route(Route::v1(Method::GET, "/config/:opt", api::show_config))
         .route(Route::v1(Method::PUT, "/config/:opt", api::change_config).reads_body())
         .route(Route::plain(Method::GET, "/", web::overview))

@@ -5,11 +5,13 @@
 //! | [`reads`] | one topic, channel or node, and the counter |
 //! | [`actions`] | what changes the cluster |
 //! | [`config`] | `/config` |
+//! | [`graphite`] | a rate, asked from graphite |
 //! | [`steps`] | what became of the questions to upstreams |
 //! | [`producers`] | which nsqds have a topic |
 
 mod actions;
 mod config;
+mod graphite;
 mod producers;
 mod reads;
 mod steps;
@@ -23,6 +25,7 @@ use serde::Serialize;
 
 pub(crate) use actions::{act_on_channel, act_on_topic, create, delete_channel, delete_topic, tombstone};
 pub(crate) use config::{change as change_config, show as show_config};
+pub(crate) use graphite::{Graphite, graphite};
 pub(crate) use reads::{channel, counter, node, topic};
 use steps::Steps;
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use nsq_http_api::client::{Client, Error};
+use nsq_http_api::client::{Client, Error, Target};
 use nsq_http_api::lookupd::{Lookup, Nodes, Topics};
 use nsq_http_api::nsqd::{Info, Stats};
 use nsq_service::clock::Clock;
-use nsq_service::http::encode_component;
+use nsq_service::http::{Method, encode_component};
 pub(crate) use reason::plain_reason;
 use tokio::sync::Mutex;
 
@@ -156,6 +156,12 @@ impl Upstream {
             Answer { address, result }
         })
         .await
+    }
+
+    /// The text at a URL that is no nsqd's and no nsqlookupd's.
+    pub(crate) async fn fetch(&self, target: &Target) -> Result<Bytes, Error> {
+        let answer = self.client.fetch(Method::GET, target, None, Bytes::new());
+        answer.await
     }
 
     fn record(&self, kind: &'static str, address: &str, began: Duration, error: Option<&Error>) {

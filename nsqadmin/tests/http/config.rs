@@ -2,9 +2,9 @@
 
 use crate::support::Cluster;
 
-/// Case 54. One test sets the level, because the level belongs to the process.
+/// Cases 54 and 56. One test sets the level, because the level belongs to the process.
 #[tokio::test]
-async fn na_054_options_are_shown_and_the_level_is_set() {
+async fn na_054_na_056_options_are_shown_and_the_level_is_set() {
     let cluster = Cluster::start().await;
     assert_eq!(cluster.body("/config/log_level").await, "2");
     assert_eq!(cluster.ask("PUT", "/config/log_level", "DEBUG", 200).await, "1");
@@ -19,6 +19,7 @@ async fn na_054_options_are_shown_and_the_level_is_set() {
         cluster.body("/config/http_client_request_timeout").await,
         "5000000000"
     );
+    assert_eq!(cluster.body("/config/statsd_interval").await, "60000000000");
     let unknown = r#"{"message":"INVALID_OPTION"}"#;
     assert_eq!(cluster.ask("GET", "/config/nope", "", 400).await, unknown);
     assert_eq!(cluster.ask("PUT", "/config/base_path", "/x", 400).await, unknown);

@@ -307,3 +307,45 @@ async fn na_053_an_nsqd_that_wants_tls_is_asked_over_it() {
         "{error}"
     );
 }
+
+/// Case 59.
+#[tokio::test]
+async fn na_059_a_rate_from_graphite() {
+    let stub = Fake::start().await;
+    let flag = format!("--graphite-url=http://{}", stub.address);
+    let cluster = Cluster::start_flags("", true, &[&flag]).await;
+    for (query, text) in [
+        ("?metric=%zz", "INVALID_REQUEST"),
+        ("", "INVALID_ARG_METRIC"),
+        ("?metric=depth&target=x", "INVALID_ARG_METRIC"),
+        ("?metric=rate", "INVALID_ARG_TARGET"),
+    ] {
+        let path = format!("/api/graphite{query}");
+        let refused = cluster.ask("GET", &path, "", 400).await;
+        assert_eq!(refused, format!(r#"{{"message":"{text}"}}"#), "{query}");
+    }
+    let path = "/api/graphite?metric=rate&target=sumSeries(a%20b)";
+    for (value, rate) in [("120", "2.00"), ("-1", "N/A"), ("0", "0.00")] {
+        stub.answers(
+            "/render",
+            format!(r#"[{{"target":"x","datapoints":[[{value},1700000000]]}}]"#),
+        );
+        assert_eq!(cluster.body(path).await, format!(r#"{{"rate":"{rate}"}}"#));
+    }
+    assert_eq!(
+        stub.last_query(),
+        "format=json&from=-120sec&target=sumSeries%28a%20b%29&until=-60sec"
+    );
+    for broken in [
+        "[]",
+        r#"[{"datapoints":[]}]"#,
+        r#"[{"datapoints":[[null,1]]}]"#,
+        "{",
+    ] {
+        stub.answers("/render", broken);
+        let failed = cluster.ask("GET", path, "", 500).await;
+        assert_eq!(failed, r#"{"message":"INTERNAL_ERROR"}"#, "{broken}");
+    }
+    stub.stop().await;
+    cluster.ask("GET", path, "", 500).await;
+}

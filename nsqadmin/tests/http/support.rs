@@ -25,6 +25,7 @@ pub(crate) struct Script {
     asked: Mutex<Vec<String>>,
     posted: Mutex<Vec<String>>,
     bodies: Mutex<Vec<String>>,
+    last: Mutex<String>,
 }
 
 async fn play(script: Arc<Script>, mut request: Request) -> Result<Reply, Failure> {
@@ -48,6 +49,7 @@ async fn play(script: Arc<Script>, mut request: Request) -> Result<Reply, Failur
         };
     }
     script.asked.lock().unwrap().push(key.clone());
+    *script.last.lock().unwrap() = request.raw_query().to_owned();
     match answer {
         Some(text) if text.starts_with("403 ") => Ok(refusal(&text)),
         Some(json) => Ok(Reply::json_bytes(json)),
@@ -93,6 +95,11 @@ impl Fake {
     /// Path and query of each POST since the last call.
     pub(crate) fn posted(&self) -> Vec<String> {
         std::mem::take(&mut self.state.posted.lock().unwrap())
+    }
+
+    /// The query of the last GET, as it was sent.
+    pub(crate) fn last_query(&self) -> String {
+        self.state.last.lock().unwrap().clone()
     }
 
     /// Bodies of all POSTs.
