@@ -54,6 +54,14 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// When a delivered message counts as not handled. `None` leaves it to the daemon (60 s by default).
     pub msg_timeout: Option<Duration>,
+    /// Without a frame for this long the connection is given up. `None`, the default, is twice the heartbeat interval.
+    pub read_timeout: Option<Duration>,
+    /// Limit of one write. Default 10 s.
+    pub write_timeout: Duration,
+    /// Region of this client, for daemons that feed near consumers first. Default empty.
+    pub topology_region: String,
+    /// Zone of this client. Default empty.
+    pub topology_zone: String,
     /// Percent of the messages to receive, 1 to 99; 0, the default, for all.
     pub sample_rate: u8,
     /// Bytes that the daemon gathers before it sends. `None` leaves it to the daemon (16 KiB by default).
@@ -85,6 +93,10 @@ impl Default for Config {
             user_agent: concat!("nsq-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             heartbeat_interval: Duration::from_secs(15),
             msg_timeout: None,
+            read_timeout: None,
+            write_timeout: Duration::from_secs(10),
+            topology_region: String::new(),
+            topology_zone: String::new(),
             sample_rate: 0,
             output_buffer_size: None,
             output_buffer_timeout: None,
@@ -109,6 +121,8 @@ impl Config {
             feature_negotiation: true,
             heartbeat_interval: millis(self.heartbeat_interval),
             msg_timeout: self.msg_timeout.map_or(0, millis),
+            topology_region: self.topology_region.clone(),
+            topology_zone: self.topology_zone.clone(),
             sample_rate: self.sample_rate.into(),
             output_buffer_size: self.output_buffer_size.unwrap_or(0),
             output_buffer_timeout: self.output_buffer_timeout.map_or(0, millis),
@@ -119,13 +133,12 @@ impl Config {
                 Some(Compression::Deflate { level }) => level.into(),
                 _ => 0,
             },
-            ..IdentifyRequest::default()
         }
     }
 
     /// After this long without a frame the peer is gone.
     pub(crate) fn silence(&self) -> Duration {
-        self.heartbeat_interval * 2
+        self.read_timeout.unwrap_or(self.heartbeat_interval * 2)
     }
 }
 

@@ -94,6 +94,7 @@ pub struct Connection {
     stream: Stream,
     buffer: BytesMut,
     max_frame_bytes: u32,
+    write_timeout: Duration,
     negotiated: Negotiated,
 }
 
@@ -118,6 +119,7 @@ impl Connection {
             stream: Stream::new(Link::Clear(stream)),
             buffer: BytesMut::with_capacity(READ_BUFFER_BYTES),
             max_frame_bytes: config.max_frame_bytes,
+            write_timeout: config.write_timeout,
             negotiated: Negotiated {
                 max_rdy_count: 0,
                 version: String::new(),
@@ -233,7 +235,9 @@ impl Connection {
             self.stream.write_all(commands).await?;
             self.stream.flush().await
         };
-        sent.await.map_err(|source| self.broken(source))
+        let sent = timeout(self.write_timeout, sent).await;
+        sent.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+            .map_err(|source| self.broken(source))
     }
 
     /// Answers a heartbeat.

@@ -41,7 +41,7 @@ mod producer;
 mod stream;
 
 pub use config::{Compression, Config, Secret};
-pub use consumer::{Consumer, ConsumerOptions, ConsumerStatus, Delivery, NsqdStatus};
+pub use consumer::{Consumer, ConsumerOptions, ConsumerStatus, Delivery, NsqdStatus, Retry};
 pub use error::Error;
 pub use nsq_http_api::client::Tls;
 pub use nsq_protocol::{ChannelName, InvalidName, TopicName};

@@ -40,16 +40,32 @@ impl Producer {
     /// Those of [`Connection::connect`].
     pub async fn connect(address: &str, config: Config) -> Result<Self, Error> {
         let connection = Connection::connect(address, &config).await?;
+        Ok(Self::start(address, config, Some(Link::new(connection))))
+    }
+
+    /// As [`connect`](Self::connect), but the first publish makes the connection, and fails if there is none.
+    #[must_use]
+    pub fn lazy(address: &str, config: Config) -> Self {
+        Self::start(address, config, None)
+    }
+
+    fn start(address: &str, config: Config, first: Option<Link>) -> Self {
         let (requests, receiver) = mpsc::channel(MAX_OUTSTANDING);
         let limit = config.command_timeout;
         let mut tasks = JoinSet::new();
-        tasks.spawn(run(Link::new(connection), config, receiver));
-        Ok(Self {
+        tasks.spawn(run(address.to_owned(), first, config, receiver));
+        Self {
             address: address.to_owned(),
             limit,
             requests,
             tasks,
-        })
+        }
+    }
+
+    /// The address it publishes to.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Publishes one message; it is accepted when this returns.
@@ -189,9 +205,7 @@ impl Link {
 }
 
 /// The task of a producer: ends when the producer is gone and nothing waits.
-async fn run(first: Link, config: Config, mut requests: mpsc::Receiver<Request>) {
-    let address = first.connection.address().to_owned();
-    let mut link = Some(first);
+async fn run(address: String, mut link: Option<Link>, config: Config, mut requests: mpsc::Receiver<Request>) {
     let mut batch = Vec::new();
     loop {
         let Some(mut open) = link.take() else {

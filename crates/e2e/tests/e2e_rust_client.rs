@@ -1,5 +1,10 @@
 //! `nsq-client` against our daemons and against Go NSQ: the same calls have the same effect.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 use std::future::Future;
 use std::time::Duration;
@@ -224,6 +229,50 @@ fn an_nsqd_that_is_away_is_told_and_tried_again() {
             (delivery.body(), delivery.nsqd()),
             (b"back".as_slice(), address.as_str())
         );
+        delivery.finish().await;
+        consumer.close().await;
+    });
+}
+
+#[test]
+fn failed_messages_come_again_later_and_are_given_up_after_the_limit() {
+    with_both(async |cluster| {
+        let name = topic("failing");
+        let nsqd = &cluster.nsqds[0];
+        let producer = Producer::connect(&nsqd.tcp, Config::default()).await.unwrap();
+        producer.publish(&name, b"bad").await.unwrap();
+        let mut options = ConsumerOptions::new(name, channel());
+        options.nsqd_tcp_addresses = vec![nsqd.tcp.clone()];
+        options.max_in_flight = 5;
+        options.retry.requeue_delay = Duration::from_millis(20);
+        options.retry.backoff_multiplier = Duration::from_millis(20);
+        options.retry.max_attempts = 3;
+        let mut consumer = Consumer::start(options);
+        for attempt in 1..=3 {
+            let delivery = next(&mut consumer).await;
+            assert_eq!(
+                (delivery.body(), delivery.message().attempts),
+                (&b"bad"[..], attempt)
+            );
+            assert!(delivery.fail().await);
+        }
+        // The fourth delivery is finished unseen, and what comes then is received again. The consumer works while this waits.
+        let http = nsqd.http.clone();
+        let given_up = move || {
+            let stats = http::json(&http, "/stats?format=json&topic=failing").unwrap();
+            let channel = &stats["topics"][0]["channels"][0];
+            let none = |key| channel[key] == 0;
+            let is_done = channel["requeue_count"] == 3
+                && ["depth", "in_flight_count", "deferred_count"]
+                    .into_iter()
+                    .all(none);
+            is_done.then_some(()).ok_or(stats.to_string())
+        };
+        let waiting = tokio::task::spawn_blocking(|| nsq_e2e::eventually_ok(BOUND, given_up));
+        waiting.await.unwrap();
+        producer.publish(&topic("failing"), b"good").await.unwrap();
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.body(), b"good");
         delivery.finish().await;
         consumer.close().await;
     });

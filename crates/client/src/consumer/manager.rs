@@ -1,12 +1,16 @@
 //! Which nsqds a consumer is connected to, and the share of the window that each gets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
 
+use super::backoff::{Backoff, Outcomes, random_part};
 use super::session::{Session, told_to_stop};
 use super::{ConsumerOptions, ConsumerStatus, Delivery, NsqdStatus};
 use crate::discovery;
@@ -39,7 +43,13 @@ pub(super) struct Manager {
     subscribed: (mpsc::Sender<String>, mpsc::Receiver<String>),
     /// Who is first to get a share when there are more connections than messages in the window.
     turn: usize,
+    backoff: Backoff,
+    outcomes: Arc<Outcomes>,
+    id: u64,
 }
+
+/// Consumers of this process so far, for the log.
+static CONSUMERS: AtomicU64 = AtomicU64::new(0);
 
 impl Manager {
     pub(super) fn new(
@@ -60,6 +70,9 @@ impl Manager {
             sessions,
             subscribed,
             turn: 0,
+            backoff: Backoff::default(),
+            outcomes: Arc::default(),
+            id: CONSUMERS.fetch_add(1, Relaxed) + 1,
         }
     }
 
@@ -68,19 +81,34 @@ impl Manager {
         let direct: BTreeSet<String> = self.options.nsqd_tcp_addresses.iter().cloned().collect();
         self.want(&direct);
         let mut rounds = interval(self.options.lookup_interval.max(Duration::from_millis(10)));
+        let mut first = true;
+        let mut turns = interval(self.options.turn_interval.max(Duration::from_millis(10)));
+        let outcomes = Arc::clone(&self.outcomes);
         let mut asking = JoinSet::new();
         let mut stop = self.stop.clone();
         while !*self.stop.borrow() && self.stop.has_changed().is_ok() {
             self.start_due();
             let retry = self.next_retry();
             tokio::select! {
-                _ = rounds.tick(), if asking.is_empty() => {
+                _ = turns.tick() => {
                     self.turn = self.turn.wrapping_add(1);
+                    self.share();
+                }
+                () = outcomes.changed() => self.note_outcomes(),
+                () = sleep_until(self.backoff.until().unwrap_or_else(Instant::now)), if self.backoff.until().is_some() => {
+                    self.backoff.resume();
+                    self.turn = self.turn.wrapping_add(1);
+                    self.share();
+                }
+                _ = rounds.tick(), if asking.is_empty() => {
+                    if std::mem::take(&mut first) {
+                        let late = random_part() * self.options.lookup_jitter.clamp(0.0, 1.0);
+                        rounds.reset_after(rounds.period().mul_f64(1.0 + late));
+                    }
                     let options = &self.options;
                     let (addresses, topic) = (options.lookupd_http_addresses.clone(), options.topic.clone());
-                    let (limit, tls) = (options.config.command_timeout, options.config.tls.clone());
+                    let (limit, tls) = (options.lookup_timeout, options.config.tls.clone());
                     asking.spawn(async move { discovery::nsqds(&addresses, &topic, limit, tls).await });
-                    self.share();
                 }
                 Some(Ok(answers)) = asking.join_next() => self.take_answers(answers, &direct),
                 Some(address) = self.subscribed.1.recv() => self.note_subscribed(&address),
@@ -124,6 +152,12 @@ impl Manager {
                 }
                 Err(why) => {
                     all_answered = false;
+                    tracing::error!(
+                        id = self.id,
+                        topic = self.options.topic.as_str(),
+                        channel = self.options.channel.as_str(),
+                        "error querying nsqlookupd ({lookupd}) - {why}"
+                    );
                     self.lookups.insert(lookupd, Some(why));
                 }
             }
@@ -155,6 +189,9 @@ impl Manager {
                 topic: self.options.topic.clone(),
                 channel: self.options.channel.clone(),
                 config: self.options.config.clone(),
+                retry: self.options.retry.clone(),
+                outcomes: Arc::clone(&self.outcomes),
+                id: self.id,
                 deliveries: self.deliveries.clone(),
                 ready: peer.ready.subscribe(),
                 stop: self.stop.clone(),
@@ -178,11 +215,27 @@ impl Manager {
         if let Some(peer) = self.peers.get_mut(address) {
             peer.status = NsqdStatus::Subscribed;
             peer.failures = 0;
+            tracing::info!(
+                id = self.id,
+                topic = self.options.topic.as_str(),
+                channel = self.options.channel.as_str(),
+                nsqd = address,
+                "connected"
+            );
         }
         self.share();
     }
 
     fn note_ended(&mut self, address: &str, why: Option<String>) {
+        if let Some(why) = &why {
+            tracing::error!(
+                id = self.id,
+                topic = self.options.topic.as_str(),
+                channel = self.options.channel.as_str(),
+                nsqd = address,
+                "{why}"
+            );
+        }
         if let Some(peer) = self.peers.get_mut(address) {
             peer.running = false;
             peer.failures = peer.failures.saturating_add(1);
@@ -195,18 +248,25 @@ impl Manager {
         self.share();
     }
 
-    /// Divides the window among the subscribed connections.
+    fn note_outcomes(&mut self) {
+        let was = self.backoff.clone();
+        let outcomes = self.outcomes.take();
+        self.backoff.note(outcomes, &self.options.retry, Instant::now());
+        self.outcomes.watch_successes(self.backoff.is_on());
+        if self.backoff != was {
+            self.share();
+        }
+    }
+
+    /// Divides the window among the subscribed connections; none of it while all wait.
     fn share(&self) {
+        let window = self.backoff.window(self.options.max_in_flight);
         let subscribed: Vec<&Peer> = self
             .peers
             .values()
             .filter(|p| p.status == NsqdStatus::Subscribed)
             .collect();
-        for (peer, count) in
-            subscribed
-                .iter()
-                .zip(shares(self.options.max_in_flight, subscribed.len(), self.turn))
-        {
+        for (peer, count) in subscribed.iter().zip(shares(window, subscribed.len(), self.turn)) {
             peer.ready
                 .send_if_modified(|ready| std::mem::replace(ready, count) != count);
         }
@@ -247,10 +307,10 @@ impl Peer {
 }
 
 /// Shares of `window` for `count` connections: equal parts, the rest one each, and with fewer messages than connections one each
-/// for those whose `turn` it is.
+/// for those whose `turn` it is. Of a window of 0 each gets nothing.
 fn shares(window: u32, count: usize, turn: usize) -> Vec<u32> {
     let parts = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-    let (each, rest) = (window.max(1) / parts, window.max(1) % parts);
+    let (each, rest) = (window / parts, window % parts);
     let rest = usize::try_from(rest).unwrap_or(usize::MAX);
     let first = turn % count.max(1);
     (0..count)
@@ -273,7 +333,7 @@ mod tests {
         assert_eq!(shares(10, 3, 0), [4, 3, 3]);
         assert_eq!(shares(10, 3, 1), [3, 4, 3]);
         assert_eq!(shares(9, 3, 2), [3, 3, 3]);
-        assert_eq!(shares(0, 2, 0), [1, 0], "a window is at least 1");
+        assert_eq!(shares(0, 2, 0), [0, 0]);
         assert!(shares(5, 0, 7).is_empty());
     }
 

@@ -1,8 +1,12 @@
 //! Consuming one channel of one topic from every nsqd that has it.
 
+mod backoff;
 mod manager;
 mod session;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use nsq_protocol::{ChannelName, TopicName};
@@ -32,8 +36,47 @@ pub struct ConsumerOptions {
     pub lookup_interval: Duration,
     /// Longest wait before a lost or refused connection is tried again; it starts at 1/64 of it and doubles. Default 64 s.
     pub max_backoff: Duration,
+    /// The second round comes later by up to this part of the interval, so that not all clients ask at once. Default 0.
+    pub lookup_jitter: f64,
+    /// Limit of one round of look-ups. Default 10 s.
+    pub lookup_timeout: Duration,
+    /// With fewer messages in the window than connections, the turn passes on this often. Default 10 s.
+    pub turn_interval: Duration,
+    /// What becomes of messages that [`Delivery::fail`] gives back.
+    pub retry: Retry,
     /// The connection's own limits.
     pub config: Config,
+}
+
+/// How failed messages are tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Delay before the second delivery; the third comes after twice as long, and so on. Default 90 s.
+    pub requeue_delay: Duration,
+    /// Longest delay. Default 15 min.
+    pub max_requeue_delay: Duration,
+    /// A message that comes more often than this is finished without being handed out: it is **lost**, and a warning says so.
+    /// 0, the default, never gives up.
+    pub max_attempts: u16,
+    /// After failures in a row nothing is received for twice, four times, eight times … this. Default 1 s.
+    pub backoff_multiplier: Duration,
+    /// Longest such pause; 0 makes none. Default 2 min.
+    pub max_backoff: Duration,
+    /// Pauses of random length up to what the rule gives.
+    pub full_jitter: bool,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            requeue_delay: Duration::from_secs(90),
+            max_requeue_delay: Duration::from_secs(15 * 60),
+            max_attempts: 0,
+            backoff_multiplier: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(120),
+            full_jitter: false,
+        }
+    }
 }
 
 impl ConsumerOptions {
@@ -48,6 +91,10 @@ impl ConsumerOptions {
             max_in_flight: 1,
             lookup_interval: Duration::from_secs(15),
             max_backoff: Duration::from_secs(64),
+            lookup_jitter: 0.0,
+            lookup_timeout: Duration::from_secs(10),
+            turn_interval: Duration::from_secs(10),
+            retry: Retry::default(),
             config: Config::default(),
         }
     }
@@ -109,7 +156,16 @@ impl Consumer {
 
     /// The next message, in no order across nsqds. Never `None` while the consumer runs. Cancel safe.
     pub async fn next(&mut self) -> Option<Delivery> {
-        self.deliveries.recv().await
+        let delivery = self.deliveries.recv().await?;
+        delivery.source.handed_out.fetch_add(1, Relaxed);
+        Some(delivery)
+    }
+
+    /// The next message if there is one now.
+    pub fn try_next(&mut self) -> Option<Delivery> {
+        let delivery = self.deliveries.try_recv().ok()?;
+        delivery.source.handed_out.fetch_add(1, Relaxed);
+        Some(delivery)
     }
 
     /// Follows what the consumer knows of its surroundings.
@@ -121,10 +177,15 @@ impl Consumer {
     /// Says `CLS` to every nsqd, requeues what [`next`](Self::next) has not handed out, waits for answers to what it has, at most
     /// for the command limit, and disconnects. What is unanswered then is delivered again when its time-out passes.
     pub async fn close(self) {
+        let limit = self.limit;
+        self.close_within(limit).await;
+    }
+
+    /// [`close`](Self::close) with this limit.
+    pub async fn close_within(self, limit: Duration) {
         let Self {
             mut deliveries,
             stop,
-            limit,
             mut tasks,
             ..
         } = self;
@@ -141,12 +202,20 @@ impl Consumer {
     }
 }
 
+/// Where deliveries come from, and how many of them have no answer yet.
+#[derive(Debug)]
+struct Source {
+    address: String,
+    ready: AtomicU32,
+    handed_out: AtomicU32,
+}
+
 /// A message to be answered by [`finish`](Self::finish) or [`requeue`](Self::requeue). One that is dropped unanswered is
 /// delivered again when its time-out passes.
 #[derive(Debug)]
 pub struct Delivery {
     message: Message,
-    nsqd: std::sync::Arc<str>,
+    source: Arc<Source>,
     answers: mpsc::Sender<Answer>,
 }
 
@@ -166,7 +235,15 @@ impl Delivery {
     /// TCP address of the nsqd it came from.
     #[must_use]
     pub fn nsqd(&self) -> &str {
-        &self.nsqd
+        &self.source.address
+    }
+
+    /// The connection that it came by can deliver little more before some of its messages are answered: 85 % of what it may
+    /// have out are out.
+    #[must_use]
+    pub fn is_starved(&self) -> bool {
+        let out = u64::from(self.source.handed_out.load(Relaxed));
+        out > 0 && out >= u64::from(self.source.ready.load(Relaxed)) * 85 / 100
     }
 
     /// The message was handled. False if the connection that delivered it is gone: then it is delivered again.
@@ -180,6 +257,13 @@ impl Delivery {
             .send(Answer::Requeue(self.message.id, delay))
             .await
             .is_ok()
+    }
+
+    /// It could not be handled: deliver it again, later with each attempt, and receive less until something succeeds
+    /// ([`Retry`]). False as for [`finish`](Self::finish).
+    pub async fn fail(self) -> bool {
+        let answer = Answer::Fail(self.message.id, self.message.attempts);
+        self.answers.send(answer).await.is_ok()
     }
 
     /// Starts the time-out again. False as for [`finish`](Self::finish).

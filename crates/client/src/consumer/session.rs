@@ -1,6 +1,8 @@
 //! The subscription of a consumer at one nsqd.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use nsq_protocol::v2::encode;
@@ -8,7 +10,8 @@ use nsq_protocol::{ChannelName, MessageId, TopicName};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Delivery;
+use super::backoff::Outcomes;
+use super::{Delivery, Retry, Source};
 use crate::connection::{Connection, Message, Reply};
 use crate::{Config, Error};
 
@@ -20,15 +23,19 @@ const MAX_ANSWERS: usize = 256;
 pub(super) enum Answer {
     Finish(MessageId),
     Requeue(MessageId, Duration),
+    /// With the deliveries so far.
+    Fail(MessageId, u16),
     Touch(MessageId),
 }
 
 impl Answer {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, retry: &Retry, out: &mut Vec<u8>) {
         match self {
             Self::Finish(id) => encode::finish(out, *id),
-            Self::Requeue(id, delay) => {
-                encode::requeue(out, *id, delay.as_millis().try_into().unwrap_or(u64::MAX));
+            Self::Requeue(id, delay) => requeue(out, *id, *delay),
+            Self::Fail(id, attempts) => {
+                let delay = retry.requeue_delay.saturating_mul(u32::from(*attempts));
+                requeue(out, *id, delay.min(retry.max_requeue_delay));
             }
             Self::Touch(id) => encode::touch(out, *id),
         }
@@ -39,12 +46,20 @@ impl Answer {
     }
 }
 
+fn requeue(out: &mut Vec<u8>, id: MessageId, delay: Duration) {
+    encode::requeue(out, id, delay.as_millis().try_into().unwrap_or(u64::MAX));
+}
+
 /// What a session is given.
 pub(super) struct Session {
     pub(super) address: String,
     pub(super) topic: TopicName,
     pub(super) channel: ChannelName,
     pub(super) config: Config,
+    pub(super) retry: Retry,
+    pub(super) outcomes: Arc<Outcomes>,
+    /// Of the consumer in this process, for the log.
+    pub(super) id: u64,
     pub(super) deliveries: mpsc::Sender<Delivery>,
     /// This connection's share of the window.
     pub(super) ready: watch::Receiver<u32>,
@@ -56,7 +71,9 @@ pub(super) struct Session {
 /// A subscribed connection.
 struct Open {
     connection: Connection,
-    nsqd: Arc<str>,
+    source: Arc<Source>,
+    retry: Retry,
+    outcomes: Arc<Outcomes>,
     answers: mpsc::Sender<Answer>,
     answered: mpsc::Receiver<Answer>,
     /// Read, and waiting for a place among the deliveries. While one waits no more is read.
@@ -64,6 +81,8 @@ struct Open {
     in_flight: u32,
     heard: Instant,
     closing: bool,
+    /// The daemon has answered CLS.
+    may_close: bool,
 }
 
 impl Session {
@@ -84,22 +103,53 @@ impl Session {
         let _ = self.subscribed.send(self.address.clone()).await;
 
         let (answers, answered) = mpsc::channel(MAX_ANSWERS);
-        let nsqd = Arc::from(self.address.as_str());
+        let source = Arc::new(Source {
+            address: self.address.clone(),
+            ready: AtomicU32::new(0),
+            handed_out: AtomicU32::new(0),
+        });
         let mut open = Open {
             connection,
-            nsqd,
+            source,
+            retry: self.retry.clone(),
+            outcomes: Arc::clone(&self.outcomes),
             answers,
             answered,
             held: None,
             in_flight: 0,
             heard: Instant::now(),
             closing: false,
+            may_close: false,
         };
         self.ready.mark_changed();
-        while !(open.closing && open.in_flight == 0) {
+        // Messages that the daemon sent before it read CLS come before its answer: whoever leaves earlier leaves them in flight
+        // there until their time-out.
+        while !(open.closing && open.may_close && open.in_flight == 0) {
             self.turn(&mut open).await?;
         }
         Ok(())
+    }
+
+    /// Finishes a message that came too often.
+    async fn within_attempts(&self, reply: Reply, open: &mut Open) -> Result<Option<Reply>, Error> {
+        let max = self.retry.max_attempts;
+        match reply {
+            Reply::Message(message) if max > 0 && message.attempts > max => {
+                tracing::warn!(
+                    id = self.id,
+                    topic = self.topic.as_str(),
+                    channel = self.channel.as_str(),
+                    "msg {} attempted {} times, giving up",
+                    message.id,
+                    message.attempts
+                );
+                let mut out = Vec::new();
+                encode::finish(&mut out, message.id);
+                open.connection.send(&out).await?;
+                Ok(None)
+            }
+            other => Ok(Some(other)),
+        }
     }
 
     /// One event.
@@ -107,7 +157,12 @@ impl Session {
         let silent = open.heard + self.config.silence();
         let closing = open.closing;
         tokio::select! {
-            reply = open.connection.read(), if open.held.is_none() => open.take(reply?).await?,
+            reply = open.connection.read(), if open.held.is_none() => {
+                let reply = self.within_attempts(reply?, open).await?;
+                if let Some(reply) = reply {
+                    open.take(reply).await?;
+                }
+            }
             place = self.deliveries.reserve(), if open.held.is_some() => match (place, open.held.take()) {
                 (Ok(place), Some(message)) => place.send(open.delivery(message)),
                 // Nobody reads any more: somebody else shall have it.
@@ -119,6 +174,7 @@ impl Session {
                 let count = (*self.ready.borrow_and_update()).min(open.connection.negotiated().max_rdy_count);
                 let mut out = Vec::new();
                 encode::ready(&mut out, count);
+                open.source.ready.store(count, Relaxed);
                 open.connection.send(&out).await?;
             }
             () = told_to_stop(&mut self.stop), if !closing => {
@@ -142,7 +198,10 @@ impl Open {
         match reply {
             Reply::Heartbeat => self.connection.nop().await,
             // CLOSE_WAIT: what is in flight may still be answered.
-            Reply::Response(_) => Ok(()),
+            Reply::Response(text) => {
+                self.may_close |= text.as_ref() == b"CLOSE_WAIT";
+                Ok(())
+            }
             // A late FIN is no reason to part: the daemon leaves the connection open.
             Reply::Error(text)
                 if text.starts_with("E_FIN") || text.starts_with("E_REQ") || text.starts_with("E_TOUCH") =>
@@ -165,7 +224,7 @@ impl Open {
     fn delivery(&self, message: Message) -> Delivery {
         Delivery {
             message,
-            nsqd: Arc::clone(&self.nsqd),
+            source: Arc::clone(&self.source),
             answers: self.answers.clone(),
         }
     }
@@ -175,8 +234,16 @@ impl Open {
         let mut out = Vec::new();
         let mut next = Some(first);
         while let Some(answer) = next {
-            answer.encode(&mut out);
-            self.in_flight = self.in_flight.saturating_sub(u32::from(answer.ends_flight()));
+            answer.encode(&self.retry, &mut out);
+            let ended = u32::from(answer.ends_flight());
+            self.in_flight = self.in_flight.saturating_sub(ended);
+            let less = |out: u32| Some(out.saturating_sub(ended));
+            let _ = self.source.handed_out.fetch_update(Relaxed, Relaxed, less);
+            match answer {
+                Answer::Finish(_) => self.outcomes.success(),
+                Answer::Fail(..) => self.outcomes.failure(),
+                Answer::Requeue(..) | Answer::Touch(_) => {}
+            }
             next = self.answered.try_recv().ok();
         }
         self.connection.send(&out).await

@@ -14,16 +14,22 @@ pub(super) enum Stop {
     Wrong(String),
 }
 
-/// Reads flags up to the first argument that is not one; what follows is ignored.
-pub(super) fn apply(values: &mut Values, args: impl IntoIterator<Item = String>) -> Result<(), Stop> {
+/// Reads flags up to the first argument that is not one; what follows is handed back.
+pub(super) fn apply(
+    values: &mut Values,
+    args: impl IntoIterator<Item = String>,
+) -> Result<Vec<String>, Stop> {
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
-        let Some(body) = arg.strip_prefix('-') else { break };
-        let body = body.strip_prefix('-').unwrap_or(body);
-        if body.is_empty() {
-            // a lone "-" is an argument, "--" ends the flags
+        // a lone "-" is an argument, "--" ends the flags
+        if arg == "--" {
             break;
         }
+        let flag = arg.strip_prefix('-').filter(|flag| !flag.is_empty());
+        let Some(body) = flag else {
+            return Ok([arg].into_iter().chain(args).collect());
+        };
+        let body = body.strip_prefix('-').unwrap_or(body);
         if body.starts_with(['-', '=']) {
             return Err(Stop::Wrong(format!("bad flag syntax: {arg}")));
         }
@@ -33,7 +39,7 @@ pub(super) fn apply(values: &mut Values, args: impl IntoIterator<Item = String>)
         };
         one(values, name, value, &mut args)?;
     }
-    Ok(())
+    Ok(args.collect())
 }
 
 fn one(

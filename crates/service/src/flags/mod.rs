@@ -40,6 +40,8 @@ pub struct Program {
     name: &'static str,
     flags: &'static [Flag],
     defaults: Vec<(&'static str, String)>,
+    version: Option<String>,
+    example: &'static str,
 }
 
 impl Program {
@@ -50,7 +52,29 @@ impl Program {
             name,
             flags,
             defaults: Vec::new(),
+            version: None,
+            example: "",
         }
+    }
+
+    /// Prints this line, without more, for `-version`.
+    #[must_use]
+    pub fn version_line(mut self, line: impl Into<String>) -> Self {
+        self.version = Some(line.into());
+        self
+    }
+
+    /// Ends the usage text with a command line that works.
+    #[must_use]
+    pub const fn example(mut self, command: &'static str) -> Self {
+        self.example = command;
+        self
+    }
+
+    /// The end of a program whose command line is wrong: this text and the usage, exit code 2.
+    #[must_use]
+    pub fn wrong(&self, text: &str) -> Exit {
+        self.usage(&grammar::Stop::Wrong(text.to_owned()))
     }
 
     /// Gives `flag` a default that is known only at run time, such as the host name.
@@ -79,9 +103,13 @@ impl Program {
         read: impl Fn(&str) -> Result<String, String>,
     ) -> Result<Values, Exit> {
         let mut values = Values::defaults(self.flags, &self.defaults);
-        grammar::apply(&mut values, args).map_err(|stop| self.usage(&stop))?;
+        values.rest = grammar::apply(&mut values, args).map_err(|stop| self.usage(&stop))?;
         if values.has("version") && values.bool("version") {
-            let stdout = format!("{}\n", build_info::version_line(self.name));
+            let line = self.version.clone();
+            let stdout = format!(
+                "{}\n",
+                line.unwrap_or_else(|| build_info::version_line(self.name))
+            );
             return Err(Exit {
                 stdout,
                 stderr: String::new(),
@@ -104,7 +132,12 @@ impl Program {
     }
 
     fn usage(&self, stop: &grammar::Stop) -> Exit {
-        let usage = grammar::usage(self.name, self.flags, &self.defaults);
+        let mut usage = grammar::usage(self.name, self.flags, &self.defaults);
+        if !self.example.is_empty() {
+            usage.push_str("\nExample:\n  ");
+            usage.push_str(self.example);
+            usage.push('\n');
+        }
         match stop {
             grammar::Stop::Help => Exit {
                 stdout: String::new(),

@@ -79,6 +79,7 @@ impl Value {
 #[derive(Clone, Debug)]
 pub struct Values {
     pub(super) rows: Vec<Row>,
+    pub(super) rest: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -97,6 +98,12 @@ pub(super) enum Source {
 }
 
 impl Values {
+    /// Arguments behind the flags.
+    #[must_use]
+    pub fn rest(&self) -> &[String] {
+        &self.rest
+    }
+
     pub(super) fn defaults(flags: &'static [Flag], overrides: &[(&'static str, String)]) -> Self {
         let rows = flags.iter().map(|flag| {
             let text = default_text(flag, overrides);
@@ -112,7 +119,10 @@ impl Values {
                 source: Source::Default,
             }
         });
-        Self { rows: rows.collect() }
+        Self {
+            rows: rows.collect(),
+            rest: Vec::new(),
+        }
     }
 
     /// True if the table has a flag of this name.

@@ -1,0 +1,376 @@
+//! Our command-line tools against Go NSQ and against our daemons: cases of the tools specification.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests with real programs"
+)]
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nsq_e2e::process::Process;
+use nsq_e2e::reference::{Daemon, Maker};
+use nsq_e2e::{eventually, eventually_ok, free_address, http, program};
+
+const BOUND: Duration = Duration::from_secs(30);
+const TOOLS: [&str; 2] = ["to_nsq", "nsq_tail"];
+
+/// One nsqlookupd and one nsqd of a maker.
+struct Pair {
+    lookupd: Daemon,
+    nsqd: Daemon,
+    _folder: tempfile::TempDir,
+}
+
+fn with_both(test: impl Fn(&Pair)) {
+    for maker in [Maker::Reference, Maker::Ours] {
+        let lookupd = maker.nsqlookupd(&[]);
+        let folder = tempfile::tempdir().unwrap();
+        let nsqd = maker.nsqd(folder.path(), &[&lookupd.tcp], &[]);
+        test(&Pair {
+            lookupd,
+            nsqd,
+            _folder: folder,
+        });
+    }
+}
+
+impl Pair {
+    fn nsqd_flag(&self) -> String {
+        format!("--nsqd-tcp-address={}", self.nsqd.tcp)
+    }
+
+    fn publish(&self, topic: &str, bodies: &[&str]) {
+        let body = bodies.join("\n");
+        let (status, text) = http::post(&self.nsqd.http, &format!("/mpub?topic={topic}"), &body).unwrap();
+        assert_eq!(status, 200, "{text}");
+    }
+
+    /// The first channel of the topic, if there is one.
+    fn channel(&self, topic: &str) -> Option<serde_json::Value> {
+        let stats = http::json(&self.nsqd.http, &format!("/stats?format=json&topic={topic}"))?;
+        stats["topics"][0]["channels"].as_array()?.first().cloned()
+    }
+
+    /// What waits in the topic's channel `c`, by Go's consumer of the wire: in order of publishing.
+    fn drain(&self, topic: &str, count: usize) -> Vec<String> {
+        let (n, topic) = (format!("--n={count}"), format!("--topic={topic}"));
+        let args = [
+            self.nsqd_flag(),
+            topic,
+            "--channel=c".to_owned(),
+            n,
+            "--max-in-flight=1".to_owned(),
+        ];
+        let ended = run("nsq_tail", &args.each_ref().map(String::as_str), "");
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stdout.lines().map(str::to_owned).collect()
+    }
+}
+
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs a tool of ours to its end with this input.
+fn run(name: &str, args: &[&str], input: &str) -> Ended {
+    let mut child = Command::new(program(name))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A tool that ends early reads nothing.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn start(name: &str, args: &[&str]) -> Process {
+    Process::start(name, Command::new(program(name)).args(args))
+}
+
+/// Exit code 1 and one line, which ends with this text behind its time.
+#[track_caller]
+fn fails_with(name: &str, args: &[&str], text: &str) {
+    let ended = run(name, args, "");
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let line = ended.stderr.lines().last().unwrap();
+    assert_eq!(line.get(20..), Some(text), "{line}");
+    assert_eq!(&line[4..5], "/", "{line}");
+}
+
+#[test]
+fn versions_and_help() {
+    for name in TOOLS {
+        let version = run(name, &["-version"], "");
+        assert_eq!(
+            (version.code, version.stdout.as_str()),
+            (Some(0), format!("{name} v1.3.0\n").as_str())
+        );
+        let help = run(name, &["-h"], "");
+        assert_eq!(help.code, Some(0));
+        assert!(
+            help.stderr.contains(&format!("Usage of {name}:\n")),
+            "{}",
+            help.stderr
+        );
+        assert!(help.stderr.contains("\nExample:\n"), "{}", help.stderr);
+    }
+}
+
+#[test]
+fn unknown_flags_and_wrong_options_are_usage_errors() {
+    for (name, flag) in [("to_nsq", "-producer-opt"), ("nsq_tail", "-consumer-opt")] {
+        let unknown = run(name, &["-bogus"], "");
+        assert_eq!(unknown.code, Some(2));
+        assert!(
+            unknown
+                .stderr
+                .starts_with("flag provided but not defined: -bogus\n")
+        );
+        let option = run(name, &[flag, "bogus,1"], "");
+        assert_eq!(option.code, Some(2));
+        assert!(
+            option.stderr.contains("invalid option bogus"),
+            "{}",
+            option.stderr
+        );
+        let unit = run(name, &[flag, "lookupd_poll_interval,1000"], "");
+        assert_eq!(unit.code, Some(2));
+        assert!(unit.stderr.contains("missing unit"), "{}", unit.stderr);
+    }
+    fails_with(
+        "nsq_tail",
+        &[
+            "-topic=t",
+            "-nsqd-tcp-address=h:1",
+            "-consumer-opt=heartbeat_interval,90s",
+        ],
+        "HeartbeatInterval 1m30s must be less than ReadTimeout 1m0s",
+    );
+}
+
+#[test]
+fn nsq_tail_wants_one_kind_of_address_and_a_topic() {
+    fails_with(
+        "nsq_tail",
+        &["-topic=t"],
+        "--nsqd-tcp-address or --lookupd-http-address required",
+    );
+    let both = ["-topic=t", "-nsqd-tcp-address=h:1", "-lookupd-http-address=h:2"];
+    let text = "use --nsqd-tcp-address or --lookupd-http-address not both";
+    fails_with("nsq_tail", &both, text);
+    fails_with("nsq_tail", &["-nsqd-tcp-address=h:1"], "--topic required");
+    let names = ["-nsqd-tcp-address=h:1", "-topic=t", "-channel=no good"];
+    fails_with("nsq_tail", &names, "invalid channel name");
+}
+
+#[test]
+fn nt_022_a_negative_window_is_refused() {
+    let ended = run(
+        "nsq_tail",
+        &["-topic=t", "-nsqd-tcp-address=h:1", "-max-in-flight=-4"],
+        "",
+    );
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+}
+
+#[test]
+fn nt_017_three_messages_are_three_lines() {
+    with_both(|pair| {
+        pair.publish("tail", &["one", "two", "three"]);
+        let args = ["-topic=tail", "-channel=c", "-n=3", &pair.nsqd_flag()];
+        let ended = run("nsq_tail", &args, "");
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let mut lines: Vec<&str> = ended.stdout.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["one", "three", "two"]);
+        // The last one is finished too: nothing comes again.
+        eventually(BOUND, "all is finished", || {
+            let channel = pair.channel("tail").unwrap();
+            channel["depth"] == 0 && channel["in_flight_count"] == 0 && channel["requeue_count"] == 0
+        });
+    });
+}
+
+#[test]
+fn nt_018_nt_019_topics_are_printed() {
+    with_both(|pair| {
+        pair.publish("first", &["1"]);
+        pair.publish("second", &["2"]);
+        let lookupd = format!("-lookupd-http-address={}", pair.lookupd.http);
+        let args = [
+            "-topic=first",
+            "-topic=second",
+            "-channel=c",
+            "-print-topic",
+            &lookupd,
+        ];
+        let mut tail = start("nsq_tail", &args);
+        eventually(BOUND, "both are printed", || tail.text_lines().len() == 2);
+        let mut lines = tail.text_lines();
+        lines.sort();
+        assert_eq!(lines, ["first | 1", "second | 2"]);
+        tail.terminate(BOUND);
+    });
+}
+
+#[test]
+fn nt_020_the_default_channel_is_random_and_vanishes() {
+    with_both(|pair| {
+        pair.publish("random", &["one"]);
+        let mut tail = start("nsq_tail", &["-topic=random", &pair.nsqd_flag()]);
+        eventually(BOUND, "it is printed", || tail.text_lines() == ["one"]);
+        let name = pair.channel("random").unwrap()["channel_name"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let digits = name
+            .strip_prefix("tail")
+            .and_then(|rest| rest.strip_suffix("#ephemeral"));
+        let digits = digits.unwrap_or_else(|| panic!("{name}"));
+        assert!(
+            digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit()),
+            "{name}"
+        );
+        tail.terminate(BOUND);
+        eventually(BOUND, "the channel is gone", || pair.channel("random").is_none());
+    });
+}
+
+#[test]
+fn nt_021_an_unknown_topic_is_waited_for() {
+    with_both(|pair| {
+        let lookupd = format!("-lookupd-http-address={}", pair.lookupd.http);
+        let often = "-consumer-opt=lookupd_poll_interval,50ms";
+        let mut tail = start(
+            "nsq_tail",
+            &["-topic=later", "-channel=c", "-n=1", often, &lookupd],
+        );
+        eventually(BOUND, "it looks", || {
+            tail.errors().contains("Adding consumer for topic: later")
+        });
+        pair.publish("later", &["now"]);
+        assert!(tail.wait(BOUND).success(), "{}", tail.errors());
+        assert_eq!(tail.text_lines(), ["now"]);
+    });
+}
+
+#[test]
+fn an_nsqd_that_refuses_ends_nsq_tail() {
+    let nobody = format!("-nsqd-tcp-address={}", free_address());
+    let ended = run("nsq_tail", &["-topic=t", &nobody], "");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("connect to 127.0.0.1:"), "{}", ended.stderr);
+}
+
+#[test]
+fn nt_054_nt_055_lines_are_published_whole() {
+    with_both(|pair| {
+        for (topic, input) in [("with", "a\nbb\n\nccc\n"), ("without", "a\nbb\n\nccc")] {
+            let ended = run("to_nsq", &[&format!("-topic={topic}"), &pair.nsqd_flag()], input);
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            let mut seen = pair.drain(topic, 3);
+            seen.sort();
+            assert_eq!(seen, ["a", "bb", "ccc"]);
+        }
+    });
+}
+
+#[test]
+fn nt_056_another_delimiter() {
+    with_both(|pair| {
+        let args = ["-topic=comma", "-delimiter=,", &pair.nsqd_flag()];
+        assert_eq!(run("to_nsq", &args, "one,two,three\n").code, Some(0));
+        let mut seen = pair.drain("comma", 3);
+        seen.sort();
+        assert_eq!(seen, ["one", "three", "two"]);
+        let text = "--delimiter must be a single byte";
+        fails_with("to_nsq", &["-topic=t", "-delimiter=ab", &pair.nsqd_flag()], text);
+    });
+}
+
+#[test]
+fn nt_057_every_address_gets_every_message() {
+    with_both(|first| {
+        let folder = tempfile::tempdir().unwrap();
+        let second = Maker::Ours.nsqd(folder.path(), &[], &[]);
+        let other = format!("-nsqd-tcp-address={}", second.tcp);
+        let args = ["-topic=all", &first.nsqd_flag(), &other];
+        assert_eq!(run("to_nsq", &args, "a\nb\n").code, Some(0));
+        for address in [&first.nsqd.http, &second.http] {
+            let stats = http::json(address, "/stats?format=json&topic=all").unwrap();
+            assert_eq!(stats["topics"][0]["message_count"], 2, "{stats}");
+        }
+    });
+}
+
+#[test]
+fn nt_058_a_rate_throttles() {
+    let folder = tempfile::tempdir().unwrap();
+    let nsqd = Maker::Ours.nsqd(folder.path(), &[], &[]);
+    let start = Instant::now();
+    let args = [
+        "-topic=slow",
+        "-rate=5",
+        &format!("-nsqd-tcp-address={}", nsqd.tcp),
+    ];
+    let ended = run("to_nsq", &args, &"line\n".repeat(10));
+    let took = start.elapsed();
+    assert_eq!(ended.code, Some(0));
+    assert!(
+        ended.stderr.contains("Throttling messages rate to max:5/second"),
+        "{}",
+        ended.stderr
+    );
+    // One at once, nine at 5 a second.
+    assert!(took >= Duration::from_millis(1700) && took < BOUND, "{took:?}");
+}
+
+#[test]
+fn nt_060_nobody_there_and_nothing_to_say() {
+    let nobody = format!("-nsqd-tcp-address={}", free_address());
+    assert_eq!(run("to_nsq", &["-topic=t", &nobody], "line\n").code, Some(1));
+    assert_eq!(run("to_nsq", &["-topic=t", &nobody], "").code, Some(0));
+    fails_with("to_nsq", &[&nobody], "--topic required");
+    fails_with("to_nsq", &["-topic=t"], "--nsqd-tcp-address required");
+}
+
+#[test]
+fn nt_059_a_bad_topic_is_named_with_the_code_of_nsqd() {
+    with_both(|pair| {
+        let ended = run("to_nsq", &["-topic=no good", &pair.nsqd_flag()], "line\n");
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.stderr.contains("E_BAD_TOPIC "), "{}", ended.stderr);
+    });
+}
+
+#[test]
+fn sigterm_while_consuming_loses_nothing() {
+    with_both(|pair| {
+        let bodies: Vec<String> = (0..300).map(|i| format!("message {i}")).collect();
+        let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+        pair.publish("term", &bodies);
+        let args = ["-topic=term", "-channel=c", &pair.nsqd_flag()];
+        let mut tail = start("nsq_tail", &args);
+        eventually(BOUND, "some are printed", || !tail.text_lines().is_empty());
+        tail.terminate(BOUND);
+        // What it printed last may still be on its way to this test.
+        eventually_ok(BOUND, || {
+            let printed = tail.text_lines().len();
+            let left = pair.channel("term").unwrap();
+            let is_whole = left["depth"] == 300 - printed && left["in_flight_count"] == 0;
+            is_whole.then_some(()).ok_or(format!("{printed} printed: {left}"))
+        });
+    });
+}

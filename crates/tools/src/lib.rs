@@ -1,0 +1,17 @@
+//! The command-line tools of NSQ, on the project's own client: flags, texts, files and exit codes are those of Go's tools.
+//! Source: the tools specification; differences are in docs/compatibility.md.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`ending`] | how a tool ends: one line and an exit code |
+//! | [`log`] | lines of the client library |
+//! | [`sources`] | where messages come from: flags that all consuming tools share, and their start |
+//! | [`options`] | `-consumer-opt` and `-producer-opt` |
+//! | [`to_nsq`], [`tail`] | one module for each tool; its `main` is in `src/bin` |
+
+pub mod ending;
+pub mod log;
+pub mod options;
+pub mod sources;
+pub mod tail;
+pub mod to_nsq;
