@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use nsq_service::flags::{Rendered, Value};
 use nsq_service::http::{BodyError, Failure, Reply, Request};
 use nsq_service::listen::Peer;
@@ -17,11 +18,11 @@ const LOG_LEVEL: &str = "log_level";
 const MAX_VALUE: u64 = 1 << 20;
 
 /// Headers that say where a request came from are not looked at: anybody can write them.
-fn check_peer(shared: &Shared, request: &Request) -> Result<(), Failure> {
-    let Some(net) = shared.config_from else {
+fn check_peer(allowed: Option<IpNet>, peer: Peer) -> Result<(), Failure> {
+    let Some(net) = allowed else {
         return Ok(());
     };
-    match request.peer() {
+    match peer {
         Peer::Tcp(address) if net.contains(&address.ip()) => Ok(()),
         Peer::Tcp(_) => Err(forbidden()),
         Peer::Unix => Err(Failure::bad_request("INVALID_REMOTE_ADDR")),
@@ -38,13 +39,13 @@ fn shown(shared: &Shared, option: &str) -> Result<Reply, Failure> {
 
 /// `GET /config/:opt`
 pub(crate) async fn show(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    check_peer(&shared, &request)?;
+    check_peer(shared.config_from, request.peer())?;
     shown(&shared, request.param("opt"))
 }
 
 /// `PUT /config/:opt`. Who may not act may not set anything either, beyond the reference's rule.
 pub(crate) async fn change(shared: Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
-    check_peer(&shared, &request)?;
+    check_peer(shared.config_from, request.peer())?;
     shared.access.check(&request)?;
     let option = request.param("opt").to_owned();
     let body = request.body.read(MAX_VALUE).await.map_err(|error| match error {
@@ -77,4 +78,31 @@ pub(crate) async fn change(shared: Arc<Shared>, mut request: Request) -> Result<
         _ => return Err(Failure::bad_request("INVALID_OPTION")),
     }
     shown(&shared, &option)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// nsqadmin spec 14, case 58; over HTTP `options_are_shown_to_a_network_only` has it.
+    #[test]
+    fn na_058_options_are_for_peers_in_the_network() {
+        let default = Some("127.0.0.1/8".parse().unwrap());
+        let from = |address: &str| Peer::Tcp(address.parse().unwrap());
+        for (allowed, peer, expected) in [
+            (default, from("127.0.0.1:1"), Ok(())),
+            (default, from("127.9.9.9:1"), Ok(())),
+            (default, from("10.0.0.1:1"), Err(forbidden())),
+            (default, from("[::1]:1"), Err(forbidden())),
+            (
+                default,
+                Peer::Unix,
+                Err(Failure::bad_request("INVALID_REMOTE_ADDR")),
+            ),
+            (None, from("[2001:db8::1]:1"), Ok(())),
+            (None, Peer::Unix, Ok(())),
+        ] {
+            assert_eq!(check_peer(allowed, peer), expected, "{peer}");
+        }
+    }
 }
