@@ -17,11 +17,14 @@ impl Access {
         request.header(&self.header).filter(|user| !user.is_empty())
     }
 
-    /// Lets admins through. Called before the body is read.
+    /// Lets admins through, unless a page of another site makes their browser ask. Called before the body is read.
     ///
     /// # Errors
     /// 403 `FORBIDDEN`.
     pub(crate) fn check(&self, request: &Request) -> Result<(), Failure> {
+        if !is_own_site(|name| request.header(name)) {
+            return Err(forbidden());
+        }
         let user = request.header(&self.header);
         if self.admins.is_empty() || user.is_some_and(|user| self.admins.iter().any(|admin| admin == user)) {
             return Ok(());
@@ -33,4 +36,51 @@ impl Access {
 /// The refusal.
 pub(crate) fn forbidden() -> Failure {
     Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN")
+}
+
+/// Whether a browser says that the request comes from a page of ours (console spec 6.4, rule 1). What is no browser sends
+/// neither header.
+fn is_own_site<'a>(header: impl Fn(&str) -> Option<&'a str>) -> bool {
+    if let Some(site) = header("sec-fetch-site") {
+        return matches!(site, "same-origin" | "none");
+    }
+    let Some(origin) = header("origin") else {
+        return true;
+    };
+    let host = origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"));
+    host.is_some_and(|host| header("host") == Some(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_another_site_cannot_act() {
+        for (site, origin, is_own) in [
+            (None, None, true),
+            (Some("same-origin"), Some("https://other"), true),
+            (Some("none"), None, true),
+            (Some("same-site"), Some("http://a:4171"), false),
+            (Some("cross-site"), None, false),
+            (Some(""), None, false),
+            (None, Some("http://a:4171"), true),
+            (None, Some("https://a:4171"), true),
+            (None, Some("http://a"), false),
+            (None, Some("http://user@a:4171"), false),
+            (None, Some("http://a:4171/"), false),
+            (None, Some("null"), false),
+            (None, Some(""), false),
+        ] {
+            let header = |name: &str| match name {
+                "sec-fetch-site" => site,
+                "origin" => origin,
+                "host" => Some("a:4171"),
+                _ => None,
+            };
+            assert_eq!(is_own_site(header), is_own, "{site:?} {origin:?}");
+        }
+    }
 }

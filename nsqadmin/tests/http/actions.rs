@@ -345,3 +345,24 @@ async fn behind_a_proxy_the_header_names_the_user_that_is_told() {
     cluster.send("DELETE", "/api/topics/t1", &headers, "").await;
     assert_eq!(told(&endpoint, 1).await[0]["user"], "bob");
 }
+
+#[tokio::test]
+async fn a_page_of_another_site_cannot_act() {
+    let cluster = Cluster::start().await;
+    let requests = PROTECTED.into_iter().chain([("PUT", "/config/log_level")]);
+    for (method, path) in requests {
+        for header in ["Sec-Fetch-Site: cross-site", "Origin: http://other"] {
+            let (head, body) = cluster.send(method, path, &[header], "{}").await;
+            assert!(
+                head.starts_with("HTTP/1.1 403 "),
+                "{method} {path} {header}: {head}"
+            );
+            assert_eq!(body, r#"{"message":"FORBIDDEN"}"#);
+        }
+    }
+    let upstreams = cluster.lookupds.iter().chain(&cluster.nsqds);
+    assert!(upstreams.into_iter().all(|upstream| upstream.posted().is_empty()));
+    let own = ["Origin: http://x"];
+    let (head, _) = cluster.send("DELETE", "/api/topics/t1", &own, "").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+}
