@@ -18,6 +18,8 @@ const OPERATOR_IMAGE: &str = "nsq-rs/nsq-operator:test";
 const NEXT_IMAGE: &str = "nsq-rs/nsq:next";
 /// Image of Go's daemons, as the tests name it.
 const REFERENCE_IMAGE: &str = "nsqio/nsq:v1.3.0";
+/// What of it the tests run: the daemons, and clients in pods.
+const REFERENCE_PROGRAMS: [&str; 5] = ["nsqd", "nsqlookupd", "nsqadmin", "to_nsq", "nsq_tail"];
 
 /// The commit whose operator the tests take for the release before, until there is one: the first whose templates are promised
 /// to stay (`operator/tests/golden/released-templates.json`).
@@ -99,7 +101,7 @@ pub(crate) fn cluster(action: Action) -> Outcome {
     }
 }
 
-/// The images that the tests name: ours, the daemons under another name for tests that change the image, and Go's daemons under
+/// The images that the tests name: ours, the daemons under another name for tests that change the image, and Go's programs under
 /// the name that their image has everywhere. Gives the archives.
 fn images() -> Result<[PathBuf; 4], String> {
     let packages = [&image::DAEMONS[..], &image::OPERATOR].concat();
@@ -110,7 +112,7 @@ fn images() -> Result<[PathBuf; 4], String> {
         pack("nsq.tar", IMAGE, &ours, &image::DAEMONS)?,
         pack("nsq-operator.tar", OPERATOR_IMAGE, &ours, &image::OPERATOR)?,
         pack("next.tar", NEXT_IMAGE, &ours, &image::DAEMONS)?,
-        pack("reference.tar", REFERENCE_IMAGE, &reference, &image::DAEMONS)?,
+        pack("reference.tar", REFERENCE_IMAGE, &reference, &REFERENCE_PROGRAMS)?,
     ])
 }
 

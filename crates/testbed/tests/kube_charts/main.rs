@@ -9,6 +9,7 @@
 mod install;
 mod running;
 mod text;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

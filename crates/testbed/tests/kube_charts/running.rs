@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use crate::Chart;
 
 /// A namespace with a release of each chart.
-struct Installed {
-    namespace: Namespace,
-    cluster: Value,
+pub(crate) struct Installed {
+    pub(crate) namespace: Namespace,
+    /// Values of the cluster's chart.
+    pub(crate) cluster: Value,
 }
 
 /// OP-203 here is about pods that run: the operator is replaced, nsqd is not.
@@ -34,7 +35,7 @@ fn op_203_op_204_messages_go_through_an_installed_cluster() {
 }
 
 /// A small cluster whose topics have names that Kubernetes takes, and does not take, for objects.
-fn values() -> Value {
+pub(crate) fn values() -> Value {
     let pod = json!({"resources": {"requests": {"cpu": "1m", "memory": "16Mi"}}});
     json!({
         "spec": {
@@ -70,7 +71,7 @@ impl Installed {
     }
 
     /// Installs or upgrades the operator; it looks at this namespace alone, and leaves to others what is there once for all.
-    fn operator(&self, command: &str, flags: &[&str]) {
+    pub(crate) fn operator(&self, command: &str, flags: &[&str]) {
         let (repository, tag) = OPERATOR_IMAGE.split_once(':').unwrap();
         let sets = [
             format!("--set=image.repository={repository},image.tag={tag}"),
@@ -84,7 +85,7 @@ impl Installed {
     }
 
     /// Installs or upgrades the cluster and gives the notes.
-    fn cluster(&self, command: &str) -> String {
+    pub(crate) fn cluster(&self, command: &str) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, self.cluster.to_string()).unwrap();
         let chart = Chart::of("nsq-cluster");
@@ -109,11 +110,15 @@ impl Installed {
         )
     }
 
-    fn members_and_view_are_there(&self) {
-        let namespace = &self.namespace;
+    pub(crate) fn await_members(&self) {
         let members = ["nsqtopic,nsqchannel", "--all"];
         let ready = ["wait", "--for=condition=Ready", "--timeout=60s"];
-        namespace.kubectl(&[&ready[..], &members].concat());
+        self.namespace.kubectl(&[&ready[..], &members].concat());
+    }
+
+    fn members_and_view_are_there(&self) {
+        let namespace = &self.namespace;
+        self.await_members();
         assert_eq!(namespace.names("nsqtopic"), ["demo.orders"]);
         let stats = namespace
             .ask("demo-nsqd-0", "GET", "/stats?format=json&topic=orders")
@@ -137,7 +142,7 @@ impl Installed {
     }
 
     /// Names of pods with their UIDs and restarts.
-    fn pods(&self, selector: &str) -> Vec<String> {
+    pub(crate) fn pods(&self, selector: &str) -> Vec<String> {
         let list = self.namespace.get(&["pod", "-l", selector]);
         let pods = list["items"].as_array().unwrap().iter();
         pods.map(|pod| {

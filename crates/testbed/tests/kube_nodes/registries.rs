@@ -108,8 +108,9 @@ fn op_127_registries_are_replaced_one_after_the_other() {
         second_goes
     });
     assert_ne!(demo.registry(0), pods[0]);
+    // The status may be that of a moment ago.
+    eventually(BOUND, || demo.registered(1) == ["demo-nsqd-0", "demo-nsqd-1"]);
     namespace.await_running("demo");
-    assert_eq!(demo.registered(1), ["demo-nsqd-0", "demo-nsqd-1"]);
     assert_eq!(demo.uids(), nodes);
 }
 
