@@ -16,6 +16,7 @@ pub mod http;
 pub mod languages;
 pub mod local;
 pub mod operator;
+pub mod our_tools;
 pub mod process;
 pub mod prometheus;
 pub mod reference;

@@ -6,108 +6,14 @@
     reason = "tests with real programs"
 )]
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nsq_e2e::process::Process;
-use nsq_e2e::reference::{Daemon, Maker};
-use nsq_e2e::{eventually, eventually_ok, free_address, http, program};
+use nsq_e2e::our_tools::{fails_with, run, start, with_both};
+use nsq_e2e::reference::Maker;
+use nsq_e2e::{eventually, eventually_ok, free_address, http};
 
 const BOUND: Duration = Duration::from_secs(30);
-const TOOLS: [&str; 2] = ["to_nsq", "nsq_tail"];
-
-/// One nsqlookupd and one nsqd of a maker.
-struct Pair {
-    lookupd: Daemon,
-    nsqd: Daemon,
-    _folder: tempfile::TempDir,
-}
-
-fn with_both(test: impl Fn(&Pair)) {
-    for maker in [Maker::Reference, Maker::Ours] {
-        let lookupd = maker.nsqlookupd(&[]);
-        let folder = tempfile::tempdir().unwrap();
-        let nsqd = maker.nsqd(folder.path(), &[&lookupd.tcp], &[]);
-        test(&Pair {
-            lookupd,
-            nsqd,
-            _folder: folder,
-        });
-    }
-}
-
-impl Pair {
-    fn nsqd_flag(&self) -> String {
-        format!("--nsqd-tcp-address={}", self.nsqd.tcp)
-    }
-
-    fn publish(&self, topic: &str, bodies: &[&str]) {
-        let body = bodies.join("\n");
-        let (status, text) = http::post(&self.nsqd.http, &format!("/mpub?topic={topic}"), &body).unwrap();
-        assert_eq!(status, 200, "{text}");
-    }
-
-    /// The first channel of the topic, if there is one.
-    fn channel(&self, topic: &str) -> Option<serde_json::Value> {
-        let stats = http::json(&self.nsqd.http, &format!("/stats?format=json&topic={topic}"))?;
-        stats["topics"][0]["channels"].as_array()?.first().cloned()
-    }
-
-    /// What waits in the topic's channel `c`, by Go's consumer of the wire: in order of publishing.
-    fn drain(&self, topic: &str, count: usize) -> Vec<String> {
-        let (n, topic) = (format!("--n={count}"), format!("--topic={topic}"));
-        let args = [
-            self.nsqd_flag(),
-            topic,
-            "--channel=c".to_owned(),
-            n,
-            "--max-in-flight=1".to_owned(),
-        ];
-        let ended = run("nsq_tail", &args.each_ref().map(String::as_str), "");
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        ended.stdout.lines().map(str::to_owned).collect()
-    }
-}
-
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-/// Runs a tool of ours to its end with this input.
-fn run(name: &str, args: &[&str], input: &str) -> Ended {
-    let mut child = Command::new(program(name))
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A tool that ends early reads nothing.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    Ended {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-fn start(name: &str, args: &[&str]) -> Process {
-    Process::start(name, Command::new(program(name)).args(args))
-}
-
-/// Exit code 1 and one line, which ends with this text behind its time.
-#[track_caller]
-fn fails_with(name: &str, args: &[&str], text: &str) {
-    let ended = run(name, args, "");
-    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    let line = ended.stderr.lines().last().unwrap();
-    assert_eq!(line.get(20..), Some(text), "{line}");
-    assert_eq!(&line[4..5], "/", "{line}");
-}
+const TOOLS: [&str; 3] = ["to_nsq", "nsq_tail", "nsq_stat"];
 
 #[test]
 fn versions_and_help() {

@@ -7,11 +7,12 @@
 //! | [`log`] | lines of the client library |
 //! | [`sources`] | where messages come from: flags that all consuming tools share, and their start |
 //! | [`options`] | `-consumer-opt` and `-producer-opt` |
-//! | [`to_nsq`], [`tail`] | one module for each tool; its `main` is in `src/bin` |
+//! | [`to_nsq`], [`tail`], [`stat`] | one module for each tool; its `main` is in `src/bin` |
 
 pub mod ending;
 pub mod log;
 pub mod options;
 pub mod sources;
+pub mod stat;
 pub mod tail;
 pub mod to_nsq;
