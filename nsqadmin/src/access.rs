@@ -25,11 +25,16 @@ impl Access {
         if !is_own_site(|name| request.header(name)) {
             return Err(forbidden());
         }
-        let user = request.header(&self.header);
-        if self.admins.is_empty() || user.is_some_and(|user| self.admins.iter().any(|admin| admin == user)) {
+        if self.may_act(request) {
             return Ok(());
         }
         Err(forbidden())
+    }
+
+    /// Whether who asks is an admin.
+    pub(crate) fn may_act(&self, request: &Request) -> bool {
+        let user = request.header(&self.header);
+        self.admins.is_empty() || user.is_some_and(|user| self.admins.iter().any(|admin| admin == user))
     }
 }
 

@@ -11,7 +11,7 @@
 //! | `api` | the reference's JSON API, its actions and `/config` | HTML |
 //! | `access` | who may act | what an action does |
 //! | `notify` | tells another service about actions, one at a time | |
-//! | `web` | pages: view models, templates, assets, headers | upstreams |
+//! | `web` | pages: view models, templates, forms, assets, headers | how upstreams are asked |
 //!
 //! Invariants: rendering does no I/O; what a node did not say is shown as unknown, never as 0; text from outside
 //! reaches a page only through the templates' escaping.

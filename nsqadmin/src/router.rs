@@ -43,6 +43,17 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
         .route(Route::v1(Method::GET, "/config/:opt", api::show_config))
         .route(Route::v1(Method::PUT, "/config/:opt", api::change_config).reads_body())
         .route(Route::plain(Method::GET, "/", web::overview))
+        // as empty in the reference, so the same as the overview
+        .route(Route::plain(Method::GET, "/topics", web::overview))
+        .route(Route::plain(Method::GET, "/topics/:topic", web::topic))
+        .route(Route::plain(Method::POST, "/topics/:topic", web::post_topic).reads_body())
+        .route(Route::plain(Method::GET, "/topics/:topic/:channel", web::channel))
+        .route(Route::plain(Method::POST, "/topics/:topic/:channel", web::post_channel).reads_body())
+        .route(Route::plain(Method::GET, "/nodes", web::nodes))
+        .route(Route::plain(Method::GET, "/nodes/:node", web::node))
+        .route(Route::plain(Method::GET, "/lookup", web::lookup))
+        .route(Route::plain(Method::POST, "/lookup", web::post_lookup).reads_body())
+        .route(Route::plain(Method::GET, "/counter", web::counter))
         .route(Route::plain(Method::GET, "/static/:asset", web::asset).logged_at_debug())
 }
 

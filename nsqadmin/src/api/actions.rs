@@ -64,7 +64,7 @@ fn valid(name: &str, refusal: &'static str) -> Result<(), Failure> {
 }
 
 impl Shared {
-    fn asker(&self, request: &Request) -> Asker {
+    pub(crate) fn asker(&self, request: &Request) -> Asker {
         Asker::of(request, self.access.user(request))
     }
 
@@ -106,40 +106,126 @@ pub(crate) async fn create(shared: Arc<Shared>, mut request: Request) -> Result<
     let asker = shared.asker(&request);
     let wanted: Creation = body(&mut request).await?;
     let topic = wanted.topic.unwrap_or_default();
-    let channel = wanted.channel.filter(|channel| !channel.is_empty());
-    valid(&topic, "INVALID_TOPIC")?;
-    if let Some(channel) = &channel {
-        valid(channel, "INVALID_CHANNEL")?;
-    }
-    let mut steps = Steps::default();
-    shared
-        .post_to_lookupds(&path_of("create", &topic, None), &mut steps)
-        .await;
-    if let Some(channel) = &channel {
-        let path = path_of("create", &topic, Some(channel));
-        shared.post_to_lookupds(&path, &mut steps).await;
-        if matches!(shared.upstream.sources(), Sources::Nsqds(_)) {
-            // nothing to ask, as in the reference
-            steps.read::<()>("nsqlookupd", &[])?;
+    let channel = wanted.channel.unwrap_or_default();
+    done(&shared.create(&topic, &channel, &asker).await?)
+}
+
+impl Shared {
+    /// Creates a topic, and a channel of it unless `channel` is empty.
+    pub(crate) async fn create(&self, topic: &str, channel: &str, asker: &Asker) -> Result<Steps, Failure> {
+        let channel = (!channel.is_empty()).then_some(channel);
+        valid(topic, "INVALID_TOPIC")?;
+        if let Some(channel) = channel {
+            valid(channel, "INVALID_CHANNEL")?;
         }
-        let nsqds = shared.having(&topic, &mut steps).await?;
-        shared.post_to_nsqds(&nsqds, &path, &mut steps).await;
-    }
-    let event = Event {
-        action: "create_topic",
-        topic: &topic,
-        ..Event::default()
-    };
-    shared.tell(&event, &asker);
-    if let Some(channel) = &channel {
+        let mut steps = Steps::default();
+        self.post_to_lookupds(&path_of("create", topic, None), &mut steps)
+            .await;
+        if channel.is_some() {
+            let path = path_of("create", topic, channel);
+            self.post_to_lookupds(&path, &mut steps).await;
+            if matches!(self.upstream.sources(), Sources::Nsqds(_)) {
+                // nothing to ask, as in the reference
+                steps.read::<()>("nsqlookupd", &[])?;
+            }
+            let nsqds = self.having(topic, &mut steps).await?;
+            self.post_to_nsqds(&nsqds, &path, &mut steps).await;
+        }
         let event = Event {
-            action: "create_channel",
-            channel,
-            ..event
+            action: "create_topic",
+            topic,
+            ..Event::default()
         };
-        shared.tell(&event, &asker);
+        self.tell(&event, asker);
+        if let Some(channel) = channel {
+            let event = Event {
+                action: "create_channel",
+                channel,
+                ..event
+            };
+            self.tell(&event, asker);
+        }
+        Ok(steps)
     }
-    done(&steps)
+
+    /// Pauses, unpauses or empties a topic, or a channel of it, on every nsqd that has the topic.
+    pub(crate) async fn act(
+        &self,
+        verb: &str,
+        topic: &str,
+        channel: Option<&str>,
+        asker: &Asker,
+    ) -> Result<Steps, Failure> {
+        let (verb, of_topic, of_channel) = match verb {
+            "pause" => ("pause", "pause_topic", "pause_channel"),
+            "unpause" => ("unpause", "unpause_topic", "unpause_channel"),
+            "empty" => ("empty", "empty_topic", "empty_channel"),
+            _ => return Err(Failure::bad_request("INVALID_ACTION")),
+        };
+        let event = Event {
+            action: if channel.is_some() { of_channel } else { of_topic },
+            topic,
+            channel: channel.unwrap_or_default(),
+            node: "",
+        };
+        // told even if the action fails, as the reference does
+        self.tell(&event, asker);
+        let mut steps = Steps::default();
+        let nsqds = self.having(topic, &mut steps).await?;
+        self.post_to_nsqds(&nsqds, &path_of(verb, topic, channel), &mut steps)
+            .await;
+        Ok(steps)
+    }
+
+    /// Deletes a topic, or a channel of it, everywhere.
+    pub(crate) async fn delete(
+        &self,
+        topic: &str,
+        channel: Option<&str>,
+        asker: &Asker,
+    ) -> Result<Steps, Failure> {
+        let mut steps = Steps::default();
+        // Asked first: afterwards the nsqlookupds no longer know.
+        let nsqds = self.having(topic, &mut steps).await?;
+        let path = path_of("delete", topic, channel);
+        self.post_to_lookupds(&path, &mut steps).await;
+        self.post_to_nsqds(&nsqds, &path, &mut steps).await;
+        let event = Event {
+            action: if channel.is_some() {
+                "delete_channel"
+            } else {
+                "delete_topic"
+            },
+            topic,
+            channel: channel.unwrap_or_default(),
+            node: "",
+        };
+        self.tell(&event, asker);
+        Ok(steps)
+    }
+
+    /// Takes a topic away from one node.
+    pub(crate) async fn tombstone(&self, topic: &str, node: &str, asker: &Asker) -> Result<Steps, Failure> {
+        valid(topic, "INVALID_TOPIC")?;
+        let mut steps = Steps::default();
+        let base = path_of("tombstone", topic, None);
+        let path = format!("{base}&node={}", encode_component(node));
+        self.post_to_lookupds(&path, &mut steps).await;
+        let address = [node.to_owned()];
+        let infos = self.upstream.nsqd_info(&address).await;
+        steps.read("nsqd", &infos)?;
+        // To where it was found, not to where it says it is: that may be reachable for clients of the cluster only.
+        self.post_to_nsqds(&address, &path_of("delete", topic, None), &mut steps)
+            .await;
+        let event = Event {
+            action: "tombstone_topic_producer",
+            topic,
+            channel: "",
+            node,
+        };
+        self.tell(&event, asker);
+        Ok(steps)
+    }
 }
 
 /// `POST /api/topics/:topic`
@@ -155,90 +241,36 @@ pub(crate) async fn act_on_channel(shared: Arc<Shared>, request: Request) -> Res
 async fn act(shared: Arc<Shared>, mut request: Request, on_channel: bool) -> Result<Reply, Failure> {
     shared.access.check(&request)?;
     let asker = shared.asker(&request);
-    let topic = request.param("topic").to_owned();
-    let channel = request.param("channel").to_owned();
     let wanted: Action = body(&mut request).await?;
-    let (verb, of_topic, of_channel) = match wanted.action.as_deref() {
-        Some("pause") => ("pause", "pause_topic", "pause_channel"),
-        Some("unpause") => ("unpause", "unpause_topic", "unpause_channel"),
-        Some("empty") => ("empty", "empty_topic", "empty_channel"),
-        _ => return Err(Failure::bad_request("INVALID_ACTION")),
-    };
-    let event = Event {
-        action: if on_channel { of_channel } else { of_topic },
-        topic: &topic,
-        channel: &channel,
-        node: "",
-    };
-    // told even if the action fails, as the reference does
-    shared.tell(&event, &asker);
-    let mut steps = Steps::default();
-    let nsqds = shared.having(&topic, &mut steps).await?;
-    let path = path_of(verb, &topic, on_channel.then_some(channel.as_str()));
-    shared.post_to_nsqds(&nsqds, &path, &mut steps).await;
-    done(&steps)
+    let channel = on_channel.then(|| request.param("channel"));
+    let verb = wanted.action.unwrap_or_default();
+    done(&shared.act(&verb, request.param("topic"), channel, &asker).await?)
 }
 
 /// `DELETE /api/topics/:topic`
 pub(crate) async fn delete_topic(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    delete(shared, request, "delete_topic", false).await
+    shared.access.check(&request)?;
+    let asker = shared.asker(&request);
+    done(&shared.delete(request.param("topic"), None, &asker).await?)
 }
 
 /// `DELETE /api/topics/:topic/:channel`
 pub(crate) async fn delete_channel(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    delete(shared, request, "delete_channel", true).await
-}
-
-async fn delete(
-    shared: Arc<Shared>,
-    request: Request,
-    action: &'static str,
-    is_channel: bool,
-) -> Result<Reply, Failure> {
     shared.access.check(&request)?;
-    let (topic, channel) = (request.param("topic"), request.param("channel"));
-    let mut steps = Steps::default();
-    // Asked first: afterwards the nsqlookupds no longer know.
-    let nsqds = shared.having(topic, &mut steps).await?;
-    let path = path_of("delete", topic, is_channel.then_some(channel));
-    shared.post_to_lookupds(&path, &mut steps).await;
-    shared.post_to_nsqds(&nsqds, &path, &mut steps).await;
-    let event = Event {
-        action,
-        topic,
-        channel,
-        node: "",
-    };
-    shared.tell(&event, &shared.asker(&request));
-    done(&steps)
+    let asker = shared.asker(&request);
+    let channel = Some(request.param("channel"));
+    done(&shared.delete(request.param("topic"), channel, &asker).await?)
 }
 
 /// `DELETE /api/nodes/:node`: takes a topic away from one node.
 pub(crate) async fn tombstone(shared: Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
     shared.access.check(&request)?;
     let asker = shared.asker(&request);
-    let node = request.param("node").to_owned();
     let wanted: Result<Tombstone, Failure> = body(&mut request).await;
     let topic = wanted.map_err(|_| Failure::bad_request("INVALID_BODY"))?.topic;
-    let topic = topic.unwrap_or_default();
-    valid(&topic, "INVALID_TOPIC")?;
-    let mut steps = Steps::default();
-    let base = path_of("tombstone", &topic, None);
-    let path = format!("{base}&node={}", encode_component(&node));
-    shared.post_to_lookupds(&path, &mut steps).await;
-    let address = [node.clone()];
-    let infos = shared.upstream.nsqd_info(&address).await;
-    steps.read("nsqd", &infos)?;
-    // To where it was found, not to where it says it is: that may be reachable for clients of the cluster only.
-    shared
-        .post_to_nsqds(&address, &path_of("delete", &topic, None), &mut steps)
-        .await;
-    let event = Event {
-        action: "tombstone_topic_producer",
-        topic: &topic,
-        channel: "",
-        node: &node,
-    };
-    shared.tell(&event, &asker);
-    done(&steps)
+    done(
+        &shared
+            .tombstone(&topic.unwrap_or_default(), request.param("node"), &asker)
+            .await?,
+    )
 }

@@ -26,8 +26,8 @@ use serde::Serialize;
 pub(crate) use actions::{act_on_channel, act_on_topic, create, delete_channel, delete_topic, tombstone};
 pub(crate) use config::{change as change_config, show as show_config};
 pub(crate) use graphite::{Graphite, graphite};
-pub(crate) use reads::{channel, counter, node, topic};
-use steps::Steps;
+pub(crate) use reads::{channel, counter, node, read_channel, read_node, read_topic, topic};
+pub(crate) use steps::Steps;
 
 use crate::Shared;
 use crate::model::{self, Node};
@@ -96,9 +96,22 @@ pub(crate) async fn topics(shared: Arc<Shared>, request: Request) -> Result<Repl
             message,
         });
     }
+    let found = inactive_of(&shared, lookupds, names).await;
+    Reply::json(&TopicsBody {
+        topics: Inactive(found),
+        message,
+    })
+}
+
+/// Those of `names` that no nsqd has, with their channels.
+pub(crate) async fn inactive_of(
+    shared: &Shared,
+    lookupds: &[String],
+    names: Vec<String>,
+) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
     for topic in names {
-        let answers = upstream.lookup(lookupds, &topic).await;
+        let answers = shared.upstream.lookup(lookupds, &topic).await;
         let known: Vec<_> = answers
             .into_iter()
             .filter_map(|answer| answer.result.ok())
@@ -108,10 +121,7 @@ pub(crate) async fn topics(shared: Arc<Shared>, request: Request) -> Result<Repl
             found.push((topic, channels));
         }
     }
-    Reply::json(&TopicsBody {
-        topics: Inactive(found),
-        message,
-    })
+    found
 }
 
 /// `GET /api/nodes`.
@@ -125,7 +135,7 @@ pub(crate) async fn nodes(shared: Arc<Shared>, _: Request) -> Result<Reply, Fail
 }
 
 /// Every nsqd that is known.
-async fn node_list(shared: &Shared, steps: &mut Steps) -> Result<Vec<Node>, Failure> {
+pub(crate) async fn node_list(shared: &Shared, steps: &mut Steps) -> Result<Vec<Node>, Failure> {
     let upstream = &shared.upstream;
     match upstream.sources() {
         Sources::Lookupds(lookupds) => {

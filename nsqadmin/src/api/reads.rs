@@ -90,19 +90,31 @@ fn topics<'a>(
     topics.map(move |topic| TopicRecord::of(producer, topic, now))
 }
 
-/// `GET /api/topics/:topic`
-pub(crate) async fn topic(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    let name = request.param("topic");
-    let mut steps = Steps::default();
-    let nodes = records(&shared, name, None, &mut steps).await?;
-    answer(TopicRecord::merged(name, nodes), &steps)
+/// A topic over the nodes that have it.
+pub(crate) async fn read_topic(
+    shared: &Shared,
+    name: &str,
+    steps: &mut Steps,
+) -> Result<TopicRecord, Failure> {
+    let nodes = records(shared, name, None, steps).await?;
+    Ok(TopicRecord::merged(name, nodes))
 }
 
-/// `GET /api/topics/:topic/:channel`
-pub(crate) async fn channel(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    let (topic, name) = (request.param("topic"), request.param("channel"));
+/// `GET /api/topics/:topic`
+pub(crate) async fn topic(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
     let mut steps = Steps::default();
-    let nodes = records(&shared, topic, Some(name), &mut steps).await?;
+    let record = read_topic(&shared, request.param("topic"), &mut steps).await?;
+    answer(record, &steps)
+}
+
+/// A channel over the nodes that have it, with its clients.
+pub(crate) async fn read_channel(
+    shared: &Shared,
+    topic: &str,
+    name: &str,
+    steps: &mut Steps,
+) -> Result<ChannelRecord, Failure> {
+    let nodes = records(shared, topic, Some(name), steps).await?;
     let channels = nodes.into_iter().flat_map(|record| record.channels);
     let own: Vec<ChannelRecord> = channels.filter(|record| record.channel_name == name).collect();
     if own.is_empty() {
@@ -110,7 +122,15 @@ pub(crate) async fn channel(shared: Arc<Shared>, request: Request) -> Result<Rep
     }
     let mut merged = ChannelRecord::merged(topic, name, own);
     merged.sort_clients();
-    answer(merged, &steps)
+    Ok(merged)
+}
+
+/// `GET /api/topics/:topic/:channel`
+pub(crate) async fn channel(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
+    let (topic, name) = (request.param("topic"), request.param("channel"));
+    let mut steps = Steps::default();
+    let record = read_channel(&shared, topic, name, &mut steps).await?;
+    answer(record, &steps)
 }
 
 fn as_producer(node: &Node) -> Producer {
@@ -123,16 +143,25 @@ fn as_producer(node: &Node) -> Producer {
     }
 }
 
-/// `GET /api/nodes/:node`
-pub(crate) async fn node(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    let key = request.param("node");
-    let mut steps = Steps::default();
-    let known = node_list(&shared, &mut steps).await?;
+/// What one node has.
+pub(crate) async fn read_node(
+    shared: &Shared,
+    key: &str,
+    steps: &mut Steps,
+) -> Result<Vec<TopicRecord>, Failure> {
+    let known = node_list(shared, steps).await?;
     let node = known.iter().find(|node| node.key() == key);
     let producer = as_producer(node.ok_or_else(|| Failure::not_found("NODE_NOT_FOUND"))?);
     let stats = shared.upstream.node_stats(producer.address.clone()).await;
     steps.read("nsqd", std::slice::from_ref(&stats))?;
-    let topics: Vec<TopicRecord> = topics(&producer, &stats, shared.upstream.now()).collect();
+    Ok(topics(&producer, &stats, shared.upstream.now()).collect())
+}
+
+/// `GET /api/nodes/:node`
+pub(crate) async fn node(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
+    let key = request.param("node");
+    let mut steps = Steps::default();
+    let topics = read_node(&shared, key, &mut steps).await?;
     let body = NodeBody {
         node: key.to_owned(),
         total_messages: topics

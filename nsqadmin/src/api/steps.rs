@@ -7,14 +7,14 @@ use crate::upstream::Answer;
 
 /// The errors of each step.
 #[derive(Debug, Default)]
-pub(super) struct Steps(Vec<String>);
+pub(crate) struct Steps(Vec<String>);
 
 impl Steps {
     /// A step that reads: without any answer there is nothing to show.
     ///
     /// # Errors
     /// 502 if none of `answers` is one.
-    pub(super) fn read<T>(&mut self, kind: &str, answers: &[Answer<T>]) -> Result<(), Failure> {
+    pub(crate) fn read<T>(&mut self, kind: &str, answers: &[Answer<T>]) -> Result<(), Failure> {
         if answers.iter().all(|answer| answer.result.is_err()) {
             let all = errors(answers).join("\n");
             let message = format!("UPSTREAM_ERROR: failed to query any {kind}: {all}");
@@ -25,7 +25,7 @@ impl Steps {
     }
 
     /// A step that changes something, or whose failure is only worth a warning.
-    pub(super) fn write<T>(&mut self, answers: &[Answer<T>]) {
+    pub(crate) fn write<T>(&mut self, answers: &[Answer<T>]) {
         let errors = errors(answers);
         if !errors.is_empty() {
             self.0.push(errors.join("\n"));
@@ -33,7 +33,7 @@ impl Steps {
     }
 
     /// The `message` of an answer: empty, or a warning that lists what failed.
-    pub(super) fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         if self.0.is_empty() {
             String::new()
         } else {

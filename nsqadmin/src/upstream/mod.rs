@@ -199,6 +199,11 @@ impl Upstream {
         snapshot
     }
 
+    /// Asks anew at the next [`Self::snapshot`]: something was changed.
+    pub(crate) async fn forget(&self) {
+        *self.latest.lock().await = None;
+    }
+
     async fn read(&self) -> Snapshot {
         match &self.sources() {
             Sources::Lookupds(lookupds) => {

@@ -66,6 +66,16 @@ pub(super) fn count(value: i64) -> String {
     }
 }
 
+/// `5 s`, `4 min`, `2 h 10 min`, `12 d`.
+pub(super) fn duration(seconds: i64) -> String {
+    match seconds.max(0) {
+        s @ 0..60 => format!("{s} s"),
+        s @ 60..3_600 => format!("{} min", s / 60),
+        s @ 3_600..86_400 => format!("{} h {} min", s / 3_600, s % 3_600 / 60),
+        s => format!("{} d", s / 86_400),
+    }
+}
+
 fn with_commas(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -105,6 +115,19 @@ mod tests {
             (i64::MIN, "-9,223,372,036 G"),
         ] {
             assert_eq!(count(value), text);
+        }
+    }
+
+    #[test]
+    fn durations_are_readable() {
+        for (seconds, text) in [
+            (-1, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (7_800, "2 h 10 min"),
+            (86_400 * 12 + 5, "12 d"),
+        ] {
+            assert_eq!(duration(seconds), text);
         }
     }
 

@@ -3,8 +3,8 @@
 use askama::Template;
 use nsq_service::build_info;
 
-use super::assets;
 use super::fmt::{Cell, count};
+use super::{assets, urls};
 use crate::model::{Channel, NodeState, Snapshot, Sum, Topic};
 
 /// Topics on the page; a page of thousands of rows helps nobody.
@@ -27,14 +27,21 @@ pub(super) struct Overview {
 }
 
 /// What all pages have.
-struct Shell {
-    css: String,
-    icon: String,
-    home: String,
-    version: &'static str,
-    release: &'static str,
+pub(super) struct Shell {
+    pub(super) css: String,
+    pub(super) icon: String,
+    pub(super) home: String,
+    pub(super) pages: Vec<PageLink>,
+    pub(super) version: &'static str,
+    pub(super) release: &'static str,
     /// Who does not answer; empty if all do.
-    problem: String,
+    pub(super) problem: String,
+}
+
+pub(super) struct PageLink {
+    pub(super) text: &'static str,
+    pub(super) url: String,
+    pub(super) is_current: bool,
 }
 
 #[derive(PartialEq, Eq)]
@@ -46,13 +53,14 @@ enum State {
     Filled,
 }
 
-struct Tile {
-    label: &'static str,
-    cell: Cell,
+pub(super) struct Tile {
+    pub(super) label: &'static str,
+    pub(super) cell: Cell,
 }
 
 struct TopicRow {
     name: String,
+    url: String,
     depth: Cell,
     channel_depth: Cell,
     in_flight: Cell,
@@ -66,6 +74,7 @@ struct TopicRow {
 
 struct ChannelRow {
     name: String,
+    url: String,
     depth: Cell,
     in_flight: Cell,
     deferred: Cell,
@@ -76,6 +85,7 @@ struct ChannelRow {
 
 struct NodeRow {
     key: String,
+    url: String,
     hostname: String,
     version: String,
     out_of_date: bool,
@@ -102,17 +112,21 @@ impl Overview {
             (false, false) => State::Filled,
         };
         Self {
-            shell: Shell::new(snapshot, base_path),
+            shell: Shell::new(snapshot, base_path, "Overview"),
             state,
             tiles: tiles(snapshot),
             topics: snapshot
                 .topics
                 .iter()
                 .take(MAX_TOPICS)
-                .map(TopicRow::new)
+                .map(|topic| TopicRow::new(topic, base_path))
                 .collect(),
             topics_caption: caption(snapshot.topics.len()),
-            nodes: snapshot.nodes.iter().map(NodeRow::new).collect(),
+            nodes: snapshot
+                .nodes
+                .iter()
+                .map(|node| NodeRow::new(node, base_path))
+                .collect(),
             lookupds: snapshot
                 .lookupds
                 .iter()
@@ -130,15 +144,27 @@ impl Overview {
 }
 
 impl Shell {
-    fn new(snapshot: &Snapshot, base_path: &str) -> Self {
+    /// The frame of the page that is called `current` in the navigation.
+    pub(super) fn new(snapshot: &Snapshot, base_path: &str, current: &str) -> Self {
+        let home = urls::home(base_path);
+        let pages = [
+            ("Overview", home.clone()),
+            ("Nodes", urls::below(base_path, &["nodes"])),
+            ("Lookup", urls::below(base_path, &["lookup"])),
+            ("Counter", urls::below(base_path, &["counter"])),
+        ];
         Self {
             css: assets::url(base_path, "app.css"),
             icon: assets::url(base_path, "favicon.svg"),
-            home: if base_path.is_empty() {
-                "/".to_owned()
-            } else {
-                base_path.to_owned()
-            },
+            home,
+            pages: pages
+                .into_iter()
+                .map(|(text, url)| PageLink {
+                    text,
+                    url,
+                    is_current: text == current,
+                })
+                .collect(),
             version: build_info::VERSION,
             release: build_info::RELEASE,
             problem: problem(snapshot),
@@ -248,9 +274,10 @@ fn caption(topics: usize) -> String {
 }
 
 impl TopicRow {
-    fn new(topic: &Topic) -> Self {
+    fn new(topic: &Topic, base_path: &str) -> Self {
         let Sum { nodes, answered, .. } = topic.depth;
         Self {
+            url: urls::below(base_path, &["topics", &topic.name]),
             name: topic.name.clone(),
             depth: Cell::sum(topic.depth),
             channel_depth: Cell::sum(topic.channel_depth),
@@ -264,14 +291,19 @@ impl TopicRow {
                 nodes.to_string()
             },
             paused: topic.paused,
-            channels: topic.channels.iter().map(ChannelRow::new).collect(),
+            channels: topic
+                .channels
+                .iter()
+                .map(|channel| ChannelRow::new(channel, &topic.name, base_path))
+                .collect(),
         }
     }
 }
 
 impl ChannelRow {
-    fn new(channel: &Channel) -> Self {
+    fn new(channel: &Channel, topic: &str, base_path: &str) -> Self {
         Self {
+            url: urls::below(base_path, &["topics", topic, &channel.name]),
             name: channel.name.clone(),
             depth: Cell::sum(channel.depth),
             in_flight: Cell::sum(channel.in_flight),
@@ -284,8 +316,9 @@ impl ChannelRow {
 }
 
 impl NodeRow {
-    fn new(node: &NodeState) -> Self {
+    fn new(node: &NodeState, base_path: &str) -> Self {
         let row = |topics, depth, in_flight, clients, trouble, raw| Self {
+            url: urls::below(base_path, &["nodes", &node.key]),
             key: node.key.clone(),
             hostname: node.hostname.clone(),
             version: node.version.clone(),

@@ -8,6 +8,7 @@
 
 mod actions;
 mod config;
+mod pages;
 mod reads;
 mod support;
 

@@ -1,0 +1,389 @@
+//! Pages of topics, channels and nodes, and what can be done on them.
+
+use crate::support::Cluster;
+
+const COOKIE: &str = "Cookie: nsqadmin_csrf=0123456789abcdef0123456789abcdef";
+const TOKEN: &str = "csrf=0123456789abcdef0123456789abcdef";
+
+async fn post(cluster: &Cluster, path: &str, form: &str) -> (String, String) {
+    let form = format!("{TOKEN}&{form}");
+    cluster.send("POST", path, &[COOKIE], &form).await
+}
+
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part} not in {text}");
+    }
+}
+
+fn nothing_was_posted(cluster: &Cluster) {
+    assert!(cluster.nsqds.iter().all(|nsqd| nsqd.posted().is_empty()));
+    assert!(cluster.lookupds.iter().all(|lookupd| lookupd.posted().is_empty()));
+}
+
+#[tokio::test]
+async fn every_page_stays_below_the_base_path_and_has_nothing_inline() {
+    let cluster = Cluster::start_with("/adm/in", true).await;
+    let node = format!("/nodes/{}", cluster.nsqds[0].address);
+    for path in [
+        "/topics",
+        "/topics/t1",
+        "/topics/t1?confirm=delete",
+        "/topics/t1/c1",
+        "/topics/t1/c1?confirm=pause",
+        "/nodes",
+        &node,
+        "/lookup",
+        "/counter",
+    ] {
+        let (head, page) = cluster.get(path).await;
+        has(
+            &head,
+            &[
+                "HTTP/1.1 200 ",
+                "\r\nContent-Type: text/html; charset=utf-8",
+                "\r\nContent-Security-Policy: default-src 'none'; ",
+                "\r\nCache-Control: no-store",
+            ],
+        );
+        let links = page.split("href=\"").skip(1);
+        let targets = page.split("action=\"").skip(1);
+        for link in links.chain(targets) {
+            assert!(
+                link.starts_with("/adm/in") || link.starts_with('#'),
+                "{path}: {link}"
+            );
+        }
+        for inline in ["<script", "<style", "style=", " onclick", "javascript:"] {
+            assert!(!page.contains(inline), "{inline} in {path}");
+        }
+    }
+    nothing_was_posted(&cluster);
+}
+
+/// Console spec 11.
+#[tokio::test]
+async fn ui_030_a_topic_and_its_nodes() {
+    let cluster = Cluster::start().await;
+    for (nsqd, (depth, disk)) in cluster.nsqds.iter().zip([(8, 3), (1, 0)]) {
+        let topic = format!(
+            r#"{{"topics":[{{"topic_name":"t1","depth":{depth},"backend_depth":{disk},"message_count":{depth},"channels":[
+            {{"channel_name":"c1","depth":2}}]}}]}}"#
+        );
+        nsqd.answers("/stats?topic=t1", topic);
+    }
+    let page = cluster.body("/topics/t1").await;
+    has(
+        &page,
+        &[
+            "<dt>Topic depth</dt><dd>9</dd>",
+            "<dt>In memory</dt><dd>6</dd>",
+            "<dt>On disk</dt><dd>3</dd>",
+            ">5 + 3</td>",
+            ">1 + 0</td>",
+            r#"<tfoot><tr><th scope="row" class="name">Total</th>"#,
+            ">6 + 3</td>",
+            r#"href="/topics/t1/c1">c1</a>"#,
+        ],
+    );
+    for nsqd in &cluster.nsqds {
+        has(&page, &[&format!(">{}</a>", nsqd.address)]);
+    }
+}
+
+/// Console spec 11, all but what a page remembers of a deleted topic.
+#[tokio::test]
+async fn what_is_not_there_is_not_found_and_what_no_nsqd_has_is_said() {
+    let cluster = Cluster::start().await;
+    for path in [
+        "/topics/nope",
+        "/topics/nope/c",
+        "/topics/t1/nope",
+        "/nodes/nope:1",
+    ] {
+        let (head, page) = cluster.get(path).await;
+        has(&head, &["HTTP/1.1 404 "]);
+        has(&page, &["Not found", "<nav"]);
+    }
+    let hostile = "/topics/%3Cscript%3Ex/%22%3E%3Cscript%3E";
+    for path in [hostile.to_owned(), format!("{hostile}?confirm=delete")] {
+        let (_, page) = cluster.get(&path).await;
+        assert!(
+            page.contains("&#60;script&#62;") && !page.contains("<script"),
+            "{page}"
+        );
+    }
+    has(
+        &cluster.body("/topics/dead").await,
+        &["No nsqd has this topic", "Delete topic"],
+    );
+    for nsqd in &cluster.nsqds {
+        nsqd.stop().await;
+    }
+    let (head, page) = cluster.get("/topics/t1").await;
+    has(&head, &["HTTP/1.1 502 "]);
+    has(&page, &["Nothing can be said about topic “t1”"]);
+}
+
+#[tokio::test]
+async fn ui_031_paused_on_some_nodes_is_said_in_words() {
+    let cluster = Cluster::start().await;
+    let paused = r#"{"topics":[{"topic_name":"t1","paused":true,"channels":[]}]}"#;
+    cluster.nsqds[0].answers("/stats?topic=t1", paused);
+    let page = cluster.body("/topics/t1").await;
+    has(
+        &page,
+        &["paused on 1 of 2 nodes", "?confirm=pause", "?confirm=unpause"],
+    );
+    assert_eq!(page.matches("</span> paused</span>").count(), 1, "{page}");
+}
+
+#[tokio::test]
+async fn a_silent_node_makes_totals_partial() {
+    let cluster = Cluster::start().await;
+    cluster.nsqds[1].stop().await;
+    for path in ["/topics/t1", "/topics/t1/c1"] {
+        let page = cluster.body(path).await;
+        has(
+            &page,
+            &[
+                "1/2 nodes",
+                "Some upstreams did not answer",
+                "1 of 2 nodes not answering",
+            ],
+        );
+    }
+    let page = cluster.body("/nodes").await;
+    has(&page, &["connection refused", "class=\"number unknown\""]);
+}
+
+#[tokio::test]
+async fn a_channel_shows_its_clients() {
+    let cluster = Cluster::start().await;
+    let client = r#"{"client_id":"id7","hostname":"w1.example","remote_address":"10.0.0.1:5","user_agent":"<b>go",
+        "ready_count":3,"finish_count":1234,"deflate":true,"sample_rate":10,"connect_ts":-7800}"#;
+    let channel = format!(
+        r#"{{"channel_name":"c1","depth":8,"backend_depth":3,"client_count":1,"clients":[{client}]}}"#
+    );
+    let stats = format!(r#"{{"topics":[{{"topic_name":"t1","channels":[{channel}]}}]}}"#);
+    cluster.nsqds[0].answers("/stats?topic=t1", stats);
+    let page = cluster.body("/topics/t1/c1").await;
+    has(
+        &page,
+        &[
+            "w1.example (id7)",
+            "10.0.0.1:5",
+            "&#60;b&#62;go",
+            ">1,234</td>",
+            "sampled 10 % · deflate",
+            ">2 h 10 min</td>",
+            "<dt>Depth</dt><dd>9</dd>",
+            "?confirm=empty",
+        ],
+    );
+    let without = cluster.body("/topics/dead").await;
+    assert!(!without.contains("w1.example"));
+}
+
+#[tokio::test]
+async fn nodes_lead_to_their_topics() {
+    let cluster = Cluster::start().await;
+    cluster.lookupds[1].answers("/nodes", r#"{"producers":[]}"#);
+    let address = &cluster.nsqds[0].address;
+    let url = format!("/nodes/{}", address.replace(':', "%3A"));
+    has(
+        &cluster.body("/nodes").await,
+        &[
+            &format!(r#"href="{url}">{address}</a>"#),
+            "number partial",
+            ">1/2</td>",
+        ],
+    );
+    has(
+        &cluster.body(&url).await,
+        &[
+            r#"href="/topics/t1">t1</a>"#,
+            r#"href="/topics/t1/c1">t1/c1</a>"#,
+            &format!(
+                "/topics/t1?confirm=tombstone&#38;node={}",
+                address.replace(':', "%3A")
+            ),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn the_counter_is_the_sum_over_channels() {
+    let cluster = Cluster::start().await;
+    for (nsqd, count) in cluster.nsqds.iter().zip([1_000, 234]) {
+        let channels = format!(
+            r#"[{{"channel_name":"a","message_count":{count}}},{{"channel_name":"b","message_count":0}}]"#
+        );
+        let stats = format!(r#"{{"health":"OK","topics":[{{"topic_name":"t1","channels":{channels}}}]}}"#);
+        nsqd.answers("/stats", stats);
+    }
+    has(&cluster.body("/counter").await, &["<dd>1,234</dd>"]);
+}
+
+#[tokio::test]
+async fn lookup_lists_inactive_topics_and_creates() {
+    let cluster = Cluster::start().await;
+    let (head, page) = cluster.get("/lookup").await;
+    has(
+        &head,
+        &[
+            "\r\nSet-Cookie: nsqadmin_csrf=",
+            "; Path=/; HttpOnly; SameSite=Strict",
+        ],
+    );
+    has(
+        &page,
+        &[
+            r#"href="/topics/dead">dead</a>"#,
+            "<td class=\"\" title=\"\">dc</td>",
+        ],
+    );
+    assert!(!page.contains(">t1<"), "{page}");
+    let (head, page) = post(&cluster, "/lookup", "topic=a+b&channel=x").await;
+    has(&head, &["HTTP/1.1 422 "]);
+    has(
+        &page,
+        &["That is no name for a topic", r#"value="a b""#, r#"value="x""#],
+    );
+    nothing_was_posted(&cluster);
+    let (head, _) = post(&cluster, "/lookup", "topic=n1&channel=").await;
+    has(&head, &["HTTP/1.1 303 ", "\r\nLocation: /topics/n1\r\n"]);
+    for lookupd in &cluster.lookupds {
+        assert_eq!(lookupd.posted(), ["/topic/create?topic=n1"]);
+    }
+}
+
+#[tokio::test]
+async fn actions_reach_every_node_and_lead_on() {
+    let cluster = Cluster::start().await;
+    for (path, form, expected, after) in [
+        ("/topics/t1", "do=pause", "/topic/pause?topic=t1", "/topics/t1"),
+        (
+            "/topics/t1",
+            "do=unpause",
+            "/topic/unpause?topic=t1",
+            "/topics/t1",
+        ),
+        (
+            "/topics/t1",
+            "do=empty&name=t1",
+            "/topic/empty?topic=t1",
+            "/topics/t1",
+        ),
+        ("/topics/t1", "do=delete&name=t1", "/topic/delete?topic=t1", "/"),
+        (
+            "/topics/t1/c1",
+            "do=pause",
+            "/channel/pause?topic=t1&channel=c1",
+            "/topics/t1/c1",
+        ),
+        (
+            "/topics/t1/c1",
+            "do=delete&name=t1%2Fc1",
+            "/channel/delete?topic=t1&channel=c1",
+            "/topics/t1",
+        ),
+    ] {
+        let (head, _) = post(&cluster, path, form).await;
+        has(&head, &["HTTP/1.1 303 ", &format!("\r\nLocation: {after}\r\n")]);
+        for nsqd in &cluster.nsqds {
+            assert_eq!(nsqd.posted(), [expected]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tombstone_takes_the_topic_from_one_node() {
+    let cluster = Cluster::start().await;
+    let form = format!("do=tombstone&name=t1&node={}", cluster.nsqds[0].address);
+    let (head, _) = post(&cluster, "/topics/t1", &form).await;
+    has(&head, &["HTTP/1.1 303 ", "\r\nLocation: /nodes\r\n"]);
+    assert_eq!(cluster.nsqds[0].posted(), ["/topic/delete?topic=t1"]);
+    assert!(cluster.nsqds[1].posted().is_empty());
+}
+
+/// What is lost is typed first: exactly.
+#[tokio::test]
+async fn a_wrong_name_does_nothing_and_is_kept() {
+    let cluster = Cluster::start().await;
+    for name in ["", "T1%2Fc1", "t1%2Fc1+", "c1"] {
+        for verb in ["delete", "empty"] {
+            let (head, page) = post(&cluster, "/topics/t1/c1", &format!("do={verb}&name={name}")).await;
+            has(&head, &["HTTP/1.1 422 "]);
+            let kept = format!(r#"value="{}""#, name.replace("%2F", "/").replace('+', " "));
+            has(&page, &["nothing was done", &kept]);
+        }
+    }
+    nothing_was_posted(&cluster);
+}
+
+#[tokio::test]
+async fn a_form_of_another_site_does_nothing() {
+    let cluster = Cluster::start().await;
+    let right = format!("{TOKEN}&do=pause");
+    let other = "csrf=ffffffffffffffffffffffffffffffff&do=pause";
+    for (headers, form) in [
+        (vec![COOKIE], "do=pause"),
+        (vec![COOKIE], other),
+        (vec![], right.as_str()),
+        (vec![], "csrf=&do=pause"),
+        (vec![COOKIE, "Sec-Fetch-Site: cross-site"], &right),
+        (vec![COOKIE, "Sec-Fetch-Site: same-site"], &right),
+        (vec![COOKIE, "Origin: http://other"], &right),
+        (vec![COOKIE, "Origin: null"], &right),
+    ] {
+        for path in ["/topics/t1", "/topics/t1/c1", "/lookup"] {
+            let form = format!("{form}&topic=n1");
+            let (head, _) = cluster.send("POST", path, &headers, &form).await;
+            assert!(
+                head.starts_with("HTTP/1.1 403 "),
+                "{path} {headers:?} {form}: {head}"
+            );
+        }
+    }
+    nothing_was_posted(&cluster);
+}
+
+#[tokio::test]
+async fn who_may_not_act_sees_no_action() {
+    let cluster = Cluster::start_flags("", true, &["--admin-user=ann"]).await;
+    let node = format!("/nodes/{}", cluster.nsqds[0].address);
+    for path in ["/topics/t1", "/topics/t1/c1", &node, "/lookup"] {
+        let page = cluster.body(path).await;
+        assert!(
+            !page.contains("confirm=") && !page.contains("<form"),
+            "{path}: {page}"
+        );
+        let (_, page) = cluster.send("GET", path, &["X-Forwarded-User: ann"], "").await;
+        assert!(
+            page.contains("confirm=") || page.contains("<form"),
+            "{path}: {page}"
+        );
+    }
+    for path in ["/topics/t1", "/topics/t1/c1", "/lookup"] {
+        let (head, _) = post(&cluster, path, "do=pause&topic=n1").await;
+        has(&head, &["HTTP/1.1 403 "]);
+    }
+    nothing_was_posted(&cluster);
+}
+
+#[tokio::test]
+async fn what_fails_in_part_is_told() {
+    let cluster = Cluster::start().await;
+    cluster.nsqds[1].answers("/channel/pause?topic=t1", "CHANNEL_NOT_FOUND");
+    let (head, page) = post(&cluster, "/topics/t1/c1", "do=pause").await;
+    has(&head, &["HTTP/1.1 200 "]);
+    has(
+        &page,
+        &[
+            "Done in part only",
+            "CHANNEL_NOT_FOUND",
+            r#"href="/topics/t1/c1""#,
+        ],
+    );
+}
