@@ -206,7 +206,7 @@ async fn ask(
         _ => format!("{} {} {}?", verb.title(), kind(wish), wish.full_name()),
     };
     let page = Confirm {
-        shell: Shell::new(&snapshot, base, ""),
+        shell: Shell::new(&snapshot, base, "", true),
         question,
         effect: verb.effect(wish.channel.is_some()),
         url: wish.url(base),
@@ -339,7 +339,7 @@ async fn result(
         ),
     };
     let snapshot = shared.upstream.snapshot().await;
-    let mut page = Page::new(Shell::new(&snapshot, &shared.base_path, ""), title);
+    let mut page = Page::new(Shell::new(&snapshot, &shared.base_path, "", true), title);
     page.notices.push(Notice {
         bad: true,
         text: text.to_owned(),

@@ -46,8 +46,8 @@ fn status_of(snapshot: &Snapshot) -> StatusCode {
 }
 
 /// `GET /`.
-pub(crate) async fn overview(shared: Arc<Shared>, _: Request) -> Result<Reply, Failure> {
+pub(crate) async fn overview(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
     let snapshot = shared.upstream.snapshot().await;
-    let page = view::Overview::new(&snapshot, &shared.base_path);
+    let page = view::Overview::new(&snapshot, &shared.base_path, shared.access.may_act(&request));
     html(&page, status_of(&snapshot))
 }

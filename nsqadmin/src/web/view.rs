@@ -31,6 +31,8 @@ pub(super) struct Shell {
     pub(super) css: String,
     pub(super) icon: String,
     pub(super) home: String,
+    /// Of who looks: `admin` or `viewer`.
+    pub(super) role: &'static str,
     pub(super) pages: Vec<PageLink>,
     pub(super) version: &'static str,
     pub(super) release: &'static str,
@@ -105,14 +107,14 @@ struct SourceRow {
 }
 
 impl Overview {
-    pub(super) fn new(snapshot: &Snapshot, base_path: &str) -> Self {
+    pub(super) fn new(snapshot: &Snapshot, base_path: &str, may_act: bool) -> Self {
         let state = match (snapshot.is_blind(), snapshot.topics.is_empty()) {
             (true, _) => State::Blind,
             (false, true) => State::Empty,
             (false, false) => State::Filled,
         };
         Self {
-            shell: Shell::new(snapshot, base_path, "Overview"),
+            shell: Shell::new(snapshot, base_path, "Overview", may_act),
             state,
             tiles: tiles(snapshot),
             topics: snapshot
@@ -145,7 +147,7 @@ impl Overview {
 
 impl Shell {
     /// The frame of the page that is called `current` in the navigation.
-    pub(super) fn new(snapshot: &Snapshot, base_path: &str, current: &str) -> Self {
+    pub(super) fn new(snapshot: &Snapshot, base_path: &str, current: &str, may_act: bool) -> Self {
         let home = urls::home(base_path);
         let pages = [
             ("Overview", home.clone()),
@@ -157,6 +159,7 @@ impl Shell {
             css: assets::url(base_path, "app.css"),
             icon: assets::url(base_path, "favicon.svg"),
             home,
+            role: if may_act { "admin" } else { "viewer" },
             pages: pages
                 .into_iter()
                 .map(|(text, url)| PageLink {

@@ -91,7 +91,6 @@ async fn ui_030_a_topic_and_its_nodes() {
     }
 }
 
-/// Console spec 11, all but what a page remembers of a deleted topic.
 #[tokio::test]
 async fn what_is_not_there_is_not_found_and_what_no_nsqd_has_is_said() {
     let cluster = Cluster::start().await;
@@ -226,7 +225,7 @@ async fn the_counter_is_the_sum_over_channels() {
 }
 
 #[tokio::test]
-async fn lookup_lists_inactive_topics_and_creates() {
+async fn na_066_lookup_lists_inactive_topics_and_creates() {
     let cluster = Cluster::start().await;
     let (head, page) = cluster.get("/lookup").await;
     has(
@@ -255,7 +254,13 @@ async fn lookup_lists_inactive_topics_and_creates() {
     has(&head, &["HTTP/1.1 303 ", "\r\nLocation: /topics/n1\r\n"]);
     for lookupd in &cluster.lookupds {
         assert_eq!(lookupd.posted(), ["/topic/create?topic=n1"]);
+        // what an nsqlookupd says from then on
+        lookupd.answers("/topics", r#"{"topics":["t1","dead","n1"]}"#);
+        lookupd.answers("/lookup?topic=n1", r#"{"channels":[],"producers":[]}"#);
     }
+    let page = cluster.body("/lookup").await;
+    has(&page, &[r#"href="/topics/dead""#, r#"href="/topics/n1""#]);
+    assert!(!page.contains(">t1<"), "{page}");
 }
 
 #[tokio::test]
@@ -349,10 +354,18 @@ async fn a_form_of_another_site_does_nothing() {
     nothing_was_posted(&cluster);
 }
 
+/// nsqadmin spec 14 and console spec 11: the role on the page stands for the reference's `IS_ADMIN`.
 #[tokio::test]
-async fn who_may_not_act_sees_no_action() {
+async fn na_046_ui_008_who_may_not_act_sees_no_action() {
     let cluster = Cluster::start_flags("", true, &["--admin-user=ann"]).await;
     let node = format!("/nodes/{}", cluster.nsqds[0].address);
+    for path in ["/", "/nodes", "/counter", "/topics/nope", "/topics/t1"] {
+        has(&cluster.get(path).await.1, &[r#" data-role="viewer">"#]);
+        let (_, page) = cluster.send("GET", path, &["X-Forwarded-User: ann"], "").await;
+        has(&page, &[r#" data-role="admin">"#]);
+        let open = Cluster::start().await;
+        has(&open.get(path).await.1, &[r#" data-role="admin">"#]);
+    }
     for path in ["/topics/t1", "/topics/t1/c1", &node, "/lookup"] {
         let page = cluster.body(path).await;
         assert!(
@@ -386,4 +399,42 @@ async fn what_fails_in_part_is_told() {
             r#"href="/topics/t1/c1""#,
         ],
     );
+}
+
+/// Console spec 11.
+#[tokio::test]
+async fn ui_060_no_get_changes_anything() {
+    let cluster = Cluster::start().await;
+    let node = &cluster.nsqds[0].address;
+    let mut paths: Vec<String> = [
+        "/",
+        "/topics",
+        "/nodes",
+        "/lookup",
+        "/counter",
+        "/api/topics",
+        "/api/nodes",
+        "/api/counter",
+        "/api/topics/t1",
+        "/api/topics/t1/c1",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    paths.push(format!("/nodes/{node}"));
+    for place in ["/topics/t1", "/topics/t1/c1", "/topics/dead"] {
+        paths.push(place.to_owned());
+        for verb in ["pause", "unpause", "empty", "delete"] {
+            paths.push(format!("{place}?confirm={verb}"));
+            paths.push(format!("{place}?confirm={verb}&do={verb}&{TOKEN}&name=t1"));
+        }
+    }
+    paths.push(format!("/topics/t1?confirm=tombstone&node={node}"));
+    for path in paths {
+        let (head, _) = cluster.send("GET", &path, &[COOKIE], "").await;
+        assert!(
+            head.starts_with("HTTP/1.1 200 ") || path.starts_with("/topics/dead"),
+            "{path}: {head}"
+        );
+    }
+    nothing_was_posted(&cluster);
 }

@@ -16,19 +16,20 @@ use crate::model::{Node, Snapshot, Sum, TopicRecord, clients_of};
 use crate::options::Sources;
 
 /// `GET /nodes`.
-pub(crate) async fn nodes(shared: Arc<Shared>, _: Request) -> Result<Reply, Failure> {
+pub(crate) async fn nodes(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
+    let may_act = shared.access.may_act(&request);
     let mut steps = Steps::default();
     let (snapshot, nodes) = tokio::join!(shared.upstream.snapshot(), api::node_list(&shared, &mut steps));
     let nodes = match nodes {
         Ok(nodes) => nodes,
-        Err(failure) => return failed(&shared, &snapshot, "the nodes", true, &failure),
+        Err(failure) => return failed(&shared, &snapshot, "the nodes", (true, may_act), &failure),
     };
     let lookupds = match shared.upstream.sources() {
         Sources::Lookupds(lookupds) => lookupds.len(),
         Sources::Nsqds(_) => 0,
     };
     let base = &shared.base_path;
-    let mut page = Page::new(Shell::new(&snapshot, base, "Nodes"), "Nodes");
+    let mut page = Page::new(Shell::new(&snapshot, base, "Nodes", may_act), "Nodes");
     page.warn(steps.message());
     let rows = nodes.iter().map(|node| node_row(node, lookupds, &snapshot, base));
     let columns = [
@@ -123,6 +124,7 @@ fn node_row(node: &Node, lookupds: usize, snapshot: &Snapshot, base: &str) -> Ve
 
 /// `GET /nodes/:node`.
 pub(crate) async fn node(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
+    let may_act = shared.access.may_act(&request);
     let key = request.param("node");
     let mut steps = Steps::default();
     let (snapshot, topics) = tokio::join!(
@@ -132,11 +134,17 @@ pub(crate) async fn node(shared: Arc<Shared>, request: Request) -> Result<Reply,
     let topics = match topics {
         Ok(topics) => topics,
         Err(failure) => {
-            return failed(&shared, &snapshot, &format!("node “{key}”"), true, &failure);
+            return failed(
+                &shared,
+                &snapshot,
+                &format!("node “{key}”"),
+                (true, may_act),
+                &failure,
+            );
         }
     };
     let base = &shared.base_path;
-    let mut page = Page::new(Shell::new(&snapshot, base, ""), key);
+    let mut page = Page::new(Shell::new(&snapshot, base, "", may_act), key);
     page.crumbs = vec![crumb("Nodes", urls::below(base, &["nodes"]))];
     page.warn(steps.message());
     let messages = topics.iter().map(|topic| topic.message_count);
@@ -154,7 +162,6 @@ pub(crate) async fn node(shared: Arc<Shared>, request: Request) -> Result<Reply,
             cell: number(topics.iter().map(clients_of).sum()),
         },
     ];
-    let may_act = shared.access.may_act(&request);
     page.tables = vec![
         topics_table(&topics, key, may_act, base),
         channels_table(&topics, base),
@@ -221,10 +228,14 @@ fn channels_table(topics: &[TopicRecord], base: &str) -> Table {
 }
 
 /// `GET /counter`: messages of all channels, so that one counts once per channel.
-pub(crate) async fn counter(shared: Arc<Shared>, _: Request) -> Result<Reply, Failure> {
+pub(crate) async fn counter(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
+    let may_act = shared.access.may_act(&request);
     let snapshot = shared.upstream.snapshot().await;
     let base = &shared.base_path;
-    let mut page = Page::new(Shell::new(&snapshot, base, "Counter"), "Messages processed");
+    let mut page = Page::new(
+        Shell::new(&snapshot, base, "Counter", may_act),
+        "Messages processed",
+    );
     let channels = snapshot.topics.iter().flat_map(|topic| &topic.channels);
     let value = channels.fold(0, |sum: i64, channel| {
         sum.saturating_add(channel.message_count.value)

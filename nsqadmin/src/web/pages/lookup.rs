@@ -28,7 +28,7 @@ pub(in super::super) async fn page(
 ) -> Result<Reply, Failure> {
     let snapshot = shared.upstream.snapshot().await;
     let base = &shared.base_path;
-    let mut page = Page::new(Shell::new(&snapshot, base, "Lookup"), "Lookup");
+    let mut page = Page::new(Shell::new(&snapshot, base, "Lookup", may_act), "Lookup");
     let Sources::Lookupds(lookupds) = shared.upstream.sources() else {
         page.notices.push(Notice {
             text: "No nsqlookupd is configured: the nsqds are known by their addresses.".to_owned(),

@@ -23,7 +23,7 @@ pub(super) fn failed(
     shared: &Arc<Shared>,
     snapshot: &Snapshot,
     what: &str,
-    is_known: bool,
+    (is_known, may_act): (bool, bool),
     failure: &Failure,
 ) -> Result<Reply, Failure> {
     let is_absent = failure.code() == StatusCode::NOT_FOUND || (!is_known && !snapshot.is_blind());
@@ -36,7 +36,7 @@ pub(super) fn failed(
             failure.code(),
         )
     };
-    let mut page = Page::new(Shell::new(snapshot, &shared.base_path, ""), title);
+    let mut page = Page::new(Shell::new(snapshot, &shared.base_path, "", may_act), title);
     page.notices.push(Notice {
         bad: true,
         text,

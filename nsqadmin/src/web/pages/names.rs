@@ -19,6 +19,7 @@ pub(crate) async fn topic(shared: Arc<Shared>, request: Request) -> Result<Reply
         return act::confirm(&shared, request, verb).await;
     }
     let name = request.param("topic");
+    let may_act = shared.access.may_act(&request);
     let mut steps = Steps::default();
     let (snapshot, record) = tokio::join!(
         shared.upstream.snapshot(),
@@ -29,21 +30,26 @@ pub(crate) async fn topic(shared: Arc<Shared>, request: Request) -> Result<Reply
         Ok(record) => record,
         Err(failure) => {
             let what = format!("topic “{name}”");
-            return failed(&shared, &snapshot, &what, known.is_some(), &failure);
+            return failed(&shared, &snapshot, &what, (known.is_some(), may_act), &failure);
         }
     };
     let nodes = known.map_or(0, |topic| topic.depth.nodes);
-    let mut page = topic_page(&record, nodes, &snapshot, &shared.base_path);
+    let mut page = topic_page(&record, nodes, &snapshot, (&shared.base_path, may_act));
     page.warn(steps.message());
-    if !shared.access.may_act(&request) {
+    if !may_act {
         page.actions.clear();
     }
     html(&page, StatusCode::OK)
 }
 
-fn topic_page(record: &TopicRecord, nodes: usize, snapshot: &Snapshot, base: &str) -> Page {
+fn topic_page(
+    record: &TopicRecord,
+    nodes: usize,
+    snapshot: &Snapshot,
+    (base, may_act): (&str, bool),
+) -> Page {
     let own = record.nodes.as_deref().unwrap_or_default();
-    let mut page = Page::new(Shell::new(snapshot, base, ""), &record.topic_name);
+    let mut page = Page::new(Shell::new(snapshot, base, "", may_act), &record.topic_name);
     page.crumbs = vec![crumb("Topics", urls::home(base))];
     page.paused = paused_on(own.iter().map(|node| node.paused));
     if own.is_empty() && nodes == 0 {
@@ -150,6 +156,7 @@ pub(crate) async fn channel(shared: Arc<Shared>, request: Request) -> Result<Rep
         return act::confirm(&shared, request, verb).await;
     }
     let (topic, name) = (request.param("topic"), request.param("channel"));
+    let may_act = shared.access.may_act(&request);
     let mut steps = Steps::default();
     let (snapshot, record) = tokio::join!(
         shared.upstream.snapshot(),
@@ -160,23 +167,28 @@ pub(crate) async fn channel(shared: Arc<Shared>, request: Request) -> Result<Rep
         Ok(record) => record,
         Err(failure) => {
             let what = format!("channel “{name}” of topic “{topic}”");
-            return failed(&shared, &snapshot, &what, known.is_some(), &failure);
+            return failed(&shared, &snapshot, &what, (known.is_some(), may_act), &failure);
         }
     };
     let known = known.and_then(|own| own.channels.iter().find(|own| own.name == name));
     let nodes = known.map_or(0, |channel| channel.depth.nodes);
-    let mut page = channel_page(&record, nodes, &snapshot, &shared.base_path);
+    let mut page = channel_page(&record, nodes, &snapshot, (&shared.base_path, may_act));
     page.warn(steps.message());
-    if !shared.access.may_act(&request) {
+    if !may_act {
         page.actions.clear();
     }
     html(&page, StatusCode::OK)
 }
 
-fn channel_page(record: &ChannelRecord, nodes: usize, snapshot: &Snapshot, base: &str) -> Page {
+fn channel_page(
+    record: &ChannelRecord,
+    nodes: usize,
+    snapshot: &Snapshot,
+    (base, may_act): (&str, bool),
+) -> Page {
     let own = record.nodes.as_deref().unwrap_or_default();
     let topic = &record.topic_name;
-    let mut page = Page::new(Shell::new(snapshot, base, ""), &record.channel_name);
+    let mut page = Page::new(Shell::new(snapshot, base, "", may_act), &record.channel_name);
     page.crumbs = vec![
         crumb("Topics", urls::home(base)),
         crumb(topic, urls::below(base, &["topics", topic])),

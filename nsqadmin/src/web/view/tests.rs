@@ -35,7 +35,7 @@ fn page(text: &str) -> String {
             result: Ok(stats),
         }],
     );
-    Overview::new(&snapshot, "/base").render().unwrap()
+    Overview::new(&snapshot, "/base", true).render().unwrap()
 }
 
 fn count_of(html: &str, c: char) -> usize {
@@ -102,7 +102,7 @@ fn long_lists_are_cut_and_say_so() {
             result: Ok(stats),
         }],
     );
-    let html = Overview::new(&snapshot, "").render().unwrap();
+    let html = Overview::new(&snapshot, "", true).render().unwrap();
     assert!(html.contains("the 200 deepest of 1,000 topics"), "{html}");
     assert_eq!(html.matches("<tr class=\"topic\">").count(), 200);
     assert!(html.contains(">t999<") && !html.contains(">t0<"));
