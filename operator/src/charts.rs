@@ -67,7 +67,11 @@ fn cluster_values() -> Value {
             "test": {
                 "type": "object",
                 "additionalProperties": false,
-                "properties": {"enabled": {"type": "boolean"}, "image": {"type": "string"}},
+                "properties": {
+                    "enabled": {"type": "boolean"},
+                    "image": {"type": "string"},
+                    "caSecretName": {"type": "string"},
+                },
             },
         },
     })

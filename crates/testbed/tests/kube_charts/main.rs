@@ -9,6 +9,7 @@
 mod install;
 mod running;
 mod text;
+mod tls;
 mod walk;
 
 use std::path::{Path, PathBuf};

@@ -99,7 +99,7 @@ impl Installed {
     }
 
     /// Whether Helm's test passes, and what its pod tells.
-    fn test(&self) -> (bool, String) {
+    pub(crate) fn test(&self) -> (bool, String) {
         let namespace = self.namespace.name();
         let args = ["test", "demo", "--logs", "--timeout=2m", "--namespace", namespace];
         let output = self.namespace.cluster().try_helm(&args);
