@@ -52,15 +52,15 @@ impl Authority {
 
     /// A certificate for this common name, good for 127.0.0.1 and localhost.
     pub fn issue(&self, common_name: &str) -> Identity {
-        self.signed(params(common_name))
+        self.signed(&params(common_name))
     }
 
     /// A certificate of a server with these names.
     pub fn issue_for(&self, names: &[String]) -> Identity {
-        self.signed(CertificateParams::new(names).expect("names"))
+        self.signed(&CertificateParams::new(names).expect("names"))
     }
 
-    fn signed(&self, params: CertificateParams) -> Identity {
+    fn signed(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let issuer: &Issuer<'_, KeyPair> = &self.issuer;
         let cert = params.signed_by(&key, issuer).expect("a certificate");
