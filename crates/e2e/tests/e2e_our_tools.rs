@@ -13,7 +13,7 @@ use nsq_e2e::reference::Maker;
 use nsq_e2e::{eventually, eventually_ok, free_address, http};
 
 const BOUND: Duration = Duration::from_secs(30);
-const TOOLS: [&str; 3] = ["to_nsq", "nsq_tail", "nsq_stat"];
+const TOOLS: [&str; 4] = ["to_nsq", "nsq_tail", "nsq_stat", "nsq_to_nsq"];
 
 #[test]
 fn versions_and_help() {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use nsq_client::{Consumer, ConsumerOptions, NsqdStatus};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use nsq_client::{Consumer, ConsumerOptions, Delivery, NsqdStatus};
 use nsq_service::flags::{Flag, Program, Values};
 use nsq_service::signals::Signals;
 
@@ -11,7 +12,7 @@ use crate::log;
 use crate::options::Settings;
 
 /// How long messages in flight may take to be answered when a tool stops.
-const STOP: Duration = Duration::from_secs(30);
+pub(crate) const STOP: Duration = Duration::from_secs(30);
 
 /// `-nsqd-tcp-address`.
 pub const NSQD: Flag = Flag::strings(
@@ -153,6 +154,20 @@ pub async fn start(options: ConsumerOptions) -> Result<Consumer, End> {
         Some(why) => Err(End::Failed(why)),
         None => Ok(consumer),
     }
+}
+
+/// The next message of any of them, and whose it is. Cancel safe.
+pub(crate) async fn next_of(consumers: &mut [Consumer]) -> Option<(usize, Delivery)> {
+    if let [only] = consumers {
+        return only.next().await.map(|delivery| (0, delivery));
+    }
+    let mut waiting: FuturesUnordered<_> = consumers
+        .iter_mut()
+        .enumerate()
+        .map(|(index, consumer)| async move { (index, consumer.next().await) })
+        .collect();
+    let (index, delivery) = waiting.next().await?;
+    delivery.map(|delivery| (index, delivery))
 }
 
 /// Takes in-flight messages to their end.

@@ -2,8 +2,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use nsq_client::{Consumer, Delivery};
+use nsq_client::Delivery;
 use nsq_service::flags::Flag;
 use tokio::io::AsyncWriteExt as _;
 
@@ -91,11 +90,11 @@ async fn tail(options: &Options) -> Result<(), End> {
         let consumer = options
             .sources
             .consumer(topic, &options.channel, &options.settings)?;
-        consumers.push((topic, sources::start(consumer).await?));
+        consumers.push(sources::start(consumer).await?);
     }
     let mut shown: Vec<u64> = consumers.iter().map(|_| 0).collect();
     let result = loop {
-        let next = next_of(&mut consumers);
+        let next = sources::next_of(&mut consumers);
         let (index, delivery) = tokio::select! {
             _ = signals.next() => break Ok(()),
             next = next => match next {
@@ -114,24 +113,10 @@ async fn tail(options: &Options) -> Result<(), End> {
             break Ok(());
         }
     };
-    for (_, consumer) in consumers {
+    for consumer in consumers {
         sources::stop(consumer).await;
     }
     result
-}
-
-/// The next message of any of them, and whose it is.
-async fn next_of(consumers: &mut [(&String, Consumer)]) -> Option<(usize, Delivery)> {
-    if let [(_, only)] = consumers {
-        return only.next().await.map(|delivery| (0, delivery));
-    }
-    let mut waiting: FuturesUnordered<_> = consumers
-        .iter_mut()
-        .enumerate()
-        .map(|(index, (_, consumer))| async move { (index, consumer.next().await) })
-        .collect();
-    let (index, delivery) = waiting.next().await?;
-    delivery.map(|delivery| (index, delivery))
 }
 
 /// Prints a message and finishes it once it is out.
