@@ -184,7 +184,7 @@ pub(crate) fn create(plane: &Plane, keys: &[Key], spec: &Value) {
 
 /// Changes the spec of a cluster. The server may close a connection in the moment in which it is used again; the patch may be sent
 /// twice.
-pub(crate) async fn change(client: &Client, key: &Key, spec: &Value) {
+pub(crate) async fn change(client: &Client, key: &Key, spec: &Value) -> Result<(), kube::Error> {
     let patch = Patch::Merge(json!({"spec": spec}));
     let api = api(client, "NsqCluster", Some(&key.0));
     let params = PatchParams::default();
@@ -193,7 +193,7 @@ pub(crate) async fn change(client: &Client, key: &Key, spec: &Value) {
     if matches!(answer, Err(kube::Error::Service(_))) {
         answer = send().await;
     }
-    answer.unwrap();
+    answer.map(drop)
 }
 
 /// Three nsqd, two nsqlookupd, one nsqadmin.

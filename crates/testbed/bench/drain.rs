@@ -35,7 +35,8 @@ impl Run {
         let fewer = json!({"nsqd": {"replicas": LEFT}});
         self.plane
             .runtime
-            .block_on(clusters::change(&self.plane.client, &key, &fewer));
+            .block_on(clusters::change(&self.plane.client, &key, &fewer))
+            .unwrap();
         self.clusters.wait(&keys, LONG, |seen| seen.phase == "Draining");
         crate::process::every(Duration::from_secs(1), LONG, || began.elapsed() >= BUSY);
         self.daemons.busy(false);
