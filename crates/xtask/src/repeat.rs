@@ -34,6 +34,7 @@ pub(crate) fn watched(tests: &mut Command) -> Result<(), Failed> {
     let text = shown(tests);
     println!("$ {text}");
     let mut names = Vec::new();
+    let mut ended = false;
     let status = tests.stdout(Stdio::piped()).spawn().and_then(|mut child| {
         // Lossy, for a test may print anything.
         let lines = child.stdout.take().map(BufReader::new);
@@ -41,6 +42,7 @@ pub(crate) fn watched(tests: &mut Command) -> Result<(), Failed> {
             let line = String::from_utf8_lossy(&line?).into_owned();
             println!("{line}");
             names.extend(failed(&line).map(str::to_owned));
+            ended |= line.starts_with("test result: ");
         }
         child.wait()
     });
@@ -49,6 +51,10 @@ pub(crate) fn watched(tests: &mut Command) -> Result<(), Failed> {
         Ok(status) => format!("`{text}` ended with {status}"),
         Err(error) => format!("run `{text}`: {error}"),
     };
+    // A program that broke off has not run all of its tests.
+    if !ended {
+        names.clear();
+    }
     Err(Failed { why, names })
 }
 
@@ -82,13 +88,17 @@ mod tests {
     #[test]
     fn a_run_that_fails_tells_which_tests_to_repeat() {
         let run = |script: &str| watched(Command::new("sh").args(["-c", script])).unwrap_err();
-        let one = run("echo 'test a ... FAILED'; echo 'test b ... ok'; exit 101");
+        let one = run(
+            "echo 'test a ... FAILED'; echo 'test b ... ok'; echo 'test result: FAILED. 1 passed'; exit 101",
+        );
         assert_eq!(one.to_repeat(), ["a"]);
         assert!(one.why.contains("exit status: 101"), "{}", one.why);
-        let many = run("for i in 1 2 3 4; do echo \"test $i ... FAILED\"; done; exit 101");
+        let many = run(
+            "for i in 1 2 3 4; do echo \"test $i ... FAILED\"; done; echo 'test result: FAILED.'; exit 101",
+        );
         assert!(many.to_repeat().is_empty());
-        let killed = run("kill -9 $$");
-        assert!(killed.to_repeat().is_empty());
+        let broke_off = run("echo 'test a ... FAILED'; kill -9 $$");
+        assert!(broke_off.to_repeat().is_empty());
     }
 
     #[test]
