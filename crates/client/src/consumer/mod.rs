@@ -5,8 +5,6 @@ mod manager;
 mod session;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use nsq_protocol::{ChannelName, TopicName};
@@ -156,16 +154,7 @@ impl Consumer {
 
     /// The next message, in no order across nsqds. Never `None` while the consumer runs. Cancel safe.
     pub async fn next(&mut self) -> Option<Delivery> {
-        let delivery = self.deliveries.recv().await?;
-        delivery.source.handed_out.fetch_add(1, Relaxed);
-        Some(delivery)
-    }
-
-    /// The next message if there is one now.
-    pub fn try_next(&mut self) -> Option<Delivery> {
-        let delivery = self.deliveries.try_recv().ok()?;
-        delivery.source.handed_out.fetch_add(1, Relaxed);
-        Some(delivery)
+        self.deliveries.recv().await
     }
 
     /// Follows what the consumer knows of its surroundings.
@@ -202,20 +191,12 @@ impl Consumer {
     }
 }
 
-/// Where deliveries come from, and how many of them have no answer yet.
-#[derive(Debug)]
-struct Source {
-    address: String,
-    ready: AtomicU32,
-    handed_out: AtomicU32,
-}
-
 /// A message to be answered by [`finish`](Self::finish) or [`requeue`](Self::requeue). One that is dropped unanswered is
 /// delivered again when its time-out passes.
 #[derive(Debug)]
 pub struct Delivery {
     message: Message,
-    source: Arc<Source>,
+    nsqd: Arc<str>,
     answers: mpsc::Sender<Answer>,
 }
 
@@ -235,15 +216,7 @@ impl Delivery {
     /// TCP address of the nsqd it came from.
     #[must_use]
     pub fn nsqd(&self) -> &str {
-        &self.source.address
-    }
-
-    /// The connection that it came by can deliver little more before some of its messages are answered: 85 % of what it may
-    /// have out are out.
-    #[must_use]
-    pub fn is_starved(&self) -> bool {
-        let out = u64::from(self.source.handed_out.load(Relaxed));
-        out > 0 && out >= u64::from(self.source.ready.load(Relaxed)) * 85 / 100
+        &self.nsqd
     }
 
     /// The message was handled. False if the connection that delivered it is gone: then it is delivered again.

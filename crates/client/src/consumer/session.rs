@@ -1,8 +1,6 @@
 //! The subscription of a consumer at one nsqd.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use nsq_protocol::v2::encode;
@@ -11,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::backoff::Outcomes;
-use super::{Delivery, Retry, Source};
+use super::{Delivery, Retry};
 use crate::connection::{Connection, Message, Reply};
 use crate::{Config, Error};
 
@@ -71,7 +69,7 @@ pub(super) struct Session {
 /// A subscribed connection.
 struct Open {
     connection: Connection,
-    source: Arc<Source>,
+    nsqd: Arc<str>,
     retry: Retry,
     outcomes: Arc<Outcomes>,
     answers: mpsc::Sender<Answer>,
@@ -103,14 +101,9 @@ impl Session {
         let _ = self.subscribed.send(self.address.clone()).await;
 
         let (answers, answered) = mpsc::channel(MAX_ANSWERS);
-        let source = Arc::new(Source {
-            address: self.address.clone(),
-            ready: AtomicU32::new(0),
-            handed_out: AtomicU32::new(0),
-        });
         let mut open = Open {
             connection,
-            source,
+            nsqd: self.address.as_str().into(),
             retry: self.retry.clone(),
             outcomes: Arc::clone(&self.outcomes),
             answers,
@@ -174,7 +167,6 @@ impl Session {
                 let count = (*self.ready.borrow_and_update()).min(open.connection.negotiated().max_rdy_count);
                 let mut out = Vec::new();
                 encode::ready(&mut out, count);
-                open.source.ready.store(count, Relaxed);
                 open.connection.send(&out).await?;
             }
             () = told_to_stop(&mut self.stop), if !closing => {
@@ -224,7 +216,7 @@ impl Open {
     fn delivery(&self, message: Message) -> Delivery {
         Delivery {
             message,
-            source: Arc::clone(&self.source),
+            nsqd: Arc::clone(&self.nsqd),
             answers: self.answers.clone(),
         }
     }
@@ -237,8 +229,6 @@ impl Open {
             answer.encode(&self.retry, &mut out);
             let ended = u32::from(answer.ends_flight());
             self.in_flight = self.in_flight.saturating_sub(ended);
-            let less = |out: u32| Some(out.saturating_sub(ended));
-            let _ = self.source.handed_out.fetch_update(Relaxed, Relaxed, less);
             match answer {
                 Answer::Finish(_) => self.outcomes.success(),
                 Answer::Fail(..) => self.outcomes.failure(),
