@@ -30,15 +30,6 @@ fn forward(pair: &Pair, to: &str, more: &[&str]) -> Process {
     start("nsq_to_nsq", &args)
 }
 
-fn is_through(pair: &Pair, count: usize) -> bool {
-    pair.channel("in").is_some_and(|channel| {
-        channel["message_count"] == count
-            && ["depth", "in_flight_count", "deferred_count"]
-                .iter()
-                .all(|&key| channel[key] == 0)
-    })
-}
-
 fn count_of(address: &str, topic: &str) -> u64 {
     let stats = http::json(address, &format!("/stats?format=json&topic={topic}")).unwrap();
     stats["topics"][0]["message_count"].as_u64().unwrap_or(0)
@@ -52,7 +43,7 @@ fn comes_out(bodies: &[&str], flags: &[&str], wanted: &[&str]) {
         let mut flags = flags.to_vec();
         flags.push("-destination-topic=out");
         let mut tool = forward(pair, &pair.nsqd.tcp, &flags);
-        eventually(BOUND, "all went through", || is_through(pair, bodies.len()));
+        eventually(BOUND, "all went through", || pair.is_through("in", bodies.len()));
         tool.terminate(BOUND);
         assert_eq!(
             count_of(&pair.nsqd.http, "out"),
@@ -102,7 +93,7 @@ fn nt_048_a_plain_copy_has_the_same_bytes() {
             pair.publish("in", &bodies);
             let before = count_of(&other.http, "in");
             let mut tool = forward(pair, &other.tcp, &[]);
-            eventually(BOUND, "all went through", || is_through(pair, 3));
+            eventually(BOUND, "all went through", || pair.is_through("in", 3));
             tool.terminate(BOUND);
             assert_eq!(count_of(&other.http, "in"), before + 3);
             let from = format!("-nsqd-tcp-address={}", other.tcp);

@@ -7,10 +7,11 @@
 //! | [`log`] | lines of the client library |
 //! | [`sources`] | where messages come from: flags that all consuming tools share, and their start |
 //! | [`options`] | `-consumer-opt` and `-producer-opt` |
-//! | [`to_nsq`], [`tail`], [`stat`], [`nsq_to_nsq`] | one module for each tool; its `main` is in `src/bin` |
+//! | [`to_nsq`], [`tail`], [`stat`], [`nsq_to_file`], [`nsq_to_nsq`] | one module for each tool; its `main` is in `src/bin` |
 
 pub mod ending;
 pub mod log;
+pub mod nsq_to_file;
 pub mod nsq_to_nsq;
 pub mod options;
 pub mod sources;

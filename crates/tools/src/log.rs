@@ -4,8 +4,8 @@
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
 use nsq_service::clock::{Clock as _, SystemClock};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -13,13 +13,17 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+/// Local time.
+pub(crate) fn now() -> ZonedDateTime {
+    let nanos = SystemClock::new().unix_nanos();
+    Timestamp::from_nanosecond(i128::from(nanos))
+        .unwrap_or_default()
+        .to_zoned_datetime(TimeZone::system())
+}
+
 /// Writes one line. Whoever reads it may be gone, which is no reason to end.
 pub fn line(text: &str) {
-    let nanos = SystemClock::new().unix_nanos();
-    let now = Timestamp::from_nanosecond(i128::from(nanos))
-        .unwrap_or_default()
-        .to_zoned_datetime(TimeZone::system());
-    let stamp = now.strftime("%Y/%m/%d %H:%M:%S").to_string();
+    let stamp = now().strftime("%Y/%m/%d %H:%M:%S").to_string();
     let text = text.trim_end_matches('\n');
     let _ = std::io::stderr().write_all(format!("{stamp} {text}\n").as_bytes());
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use nsq_client::{Consumer, ConsumerOptions, Delivery, NsqdStatus};
+use nsq_client::{Consumer, ConsumerOptions, Delivery, NsqdStatus, Tls};
+use nsq_http_api::client::Client;
 use nsq_service::flags::{Flag, Program, Values};
 use nsq_service::signals::Signals;
+use nsq_service::tls::ClientSettings;
 
 use crate::ending::End;
 use crate::log;
@@ -114,6 +116,26 @@ impl Sources {
         options.max_in_flight = self.max_in_flight;
         Ok(options)
     }
+}
+
+/// A duration that is not zero.
+pub(crate) fn positive(values: &Values, flag: &str) -> Result<Duration, End> {
+    let value = values.duration(flag);
+    if value.is_zero() {
+        return Err(format!("--{flag} should be positive").into());
+    }
+    Ok(value)
+}
+
+/// What asks daemons over HTTP, with the limits of `-http-client-connect-timeout` and `-http-client-request-timeout`.
+pub(crate) fn http_client(values: &Values) -> Result<Client, End> {
+    Ok(Client {
+        connect_timeout: positive(values, "http-client-connect-timeout")?,
+        request_timeout: positive(values, "http-client-request-timeout")?,
+        // Read when a daemon first wants https, as the system's authorities are.
+        tls: Some(Tls::new(|| ClientSettings::default().load())),
+        ..Client::default()
+    })
 }
 
 /// `host:port`, also within a URL.

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use nsq_client::{ChannelName, Tls, TopicName};
+use nsq_client::{ChannelName, TopicName};
 use nsq_http_api::client::{Client, Error, authority};
 use nsq_http_api::lookupd::Lookup;
 use nsq_http_api::nsqd::{ChannelStats, Stats};
 use nsq_service::flags::{Flag, Values};
-use nsq_service::tls::ClientSettings;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::sleep;
 
@@ -68,14 +67,8 @@ fn options(args: impl IntoIterator<Item = String>) -> Result<Options, End> {
     if topic.is_empty() || channel.is_empty() {
         return Err("--topic and --channel are required".into());
     }
-    let interval = positive(&values, "interval")?;
-    let client = Client {
-        connect_timeout: positive(&values, "http-client-connect-timeout")?,
-        request_timeout: positive(&values, "http-client-request-timeout")?,
-        // Read when a daemon first wants https, as the system's authorities are.
-        tls: Some(Tls::new(|| ClientSettings::default().load())),
-        ..Client::default()
-    };
+    let interval = sources::positive(&values, "interval")?;
+    let client = sources::http_client(&values)?;
     let count = values.is_set("count").then(|| values.int("count"));
     let count = match count.map(u64::try_from) {
         None => None,
@@ -92,14 +85,6 @@ fn options(args: impl IntoIterator<Item = String>) -> Result<Options, End> {
         lookupds,
         client,
     })
-}
-
-fn positive(values: &Values, flag: &str) -> Result<Duration, End> {
-    let value = values.duration(flag);
-    if value.is_zero() {
-        return Err(format!("--{flag} should be positive").into());
-    }
-    Ok(value)
 }
 
 /// Of nsqds and of nsqlookupds: one kind of them, as `host:port`.

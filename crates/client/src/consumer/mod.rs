@@ -5,6 +5,8 @@ mod manager;
 mod session;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use nsq_protocol::{ChannelName, TopicName};
@@ -157,6 +159,12 @@ impl Consumer {
         self.deliveries.recv().await
     }
 
+    /// Waits for a message and adds it to `batch`, with those that are there already, at most `limit` in all; how many there were. As
+    /// [`next`](Self::next) else.
+    pub async fn next_many(&mut self, batch: &mut Vec<Delivery>, limit: usize) -> usize {
+        self.deliveries.recv_many(batch, limit).await
+    }
+
     /// Follows what the consumer knows of its surroundings.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<ConsumerStatus> {
@@ -191,12 +199,20 @@ impl Consumer {
     }
 }
 
+/// What the deliveries of one connection share.
+#[derive(Debug)]
+struct Origin {
+    address: String,
+    /// As the daemon was told last.
+    ready: AtomicU32,
+}
+
 /// A message to be answered by [`finish`](Self::finish) or [`requeue`](Self::requeue). One that is dropped unanswered is
 /// delivered again when its time-out passes.
 #[derive(Debug)]
 pub struct Delivery {
     message: Message,
-    nsqd: Arc<str>,
+    origin: Arc<Origin>,
     answers: mpsc::Sender<Answer>,
 }
 
@@ -216,7 +232,13 @@ impl Delivery {
     /// TCP address of the nsqd it came from.
     #[must_use]
     pub fn nsqd(&self) -> &str {
-        &self.nsqd
+        &self.origin.address
+    }
+
+    /// How many unanswered messages the connection that it came by may have at present: with as many no more come.
+    #[must_use]
+    pub fn window(&self) -> u32 {
+        self.origin.ready.load(Relaxed)
     }
 
     /// The message was handled. False if the connection that delivered it is gone: then it is delivered again.

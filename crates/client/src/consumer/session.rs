@@ -1,6 +1,8 @@
 //! The subscription of a consumer at one nsqd.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use nsq_protocol::v2::encode;
@@ -9,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::backoff::Outcomes;
-use super::{Delivery, Retry};
+use super::{Delivery, Origin, Retry};
 use crate::connection::{Connection, Message, Reply};
 use crate::{Config, Error};
 
@@ -69,7 +71,7 @@ pub(super) struct Session {
 /// A subscribed connection.
 struct Open {
     connection: Connection,
-    nsqd: Arc<str>,
+    origin: Arc<Origin>,
     retry: Retry,
     outcomes: Arc<Outcomes>,
     answers: mpsc::Sender<Answer>,
@@ -101,9 +103,13 @@ impl Session {
         let _ = self.subscribed.send(self.address.clone()).await;
 
         let (answers, answered) = mpsc::channel(MAX_ANSWERS);
+        let origin = Arc::new(Origin {
+            address: self.address.clone(),
+            ready: AtomicU32::new(0),
+        });
         let mut open = Open {
             connection,
-            nsqd: self.address.as_str().into(),
+            origin,
             retry: self.retry.clone(),
             outcomes: Arc::clone(&self.outcomes),
             answers,
@@ -167,6 +173,7 @@ impl Session {
                 let count = (*self.ready.borrow_and_update()).min(open.connection.negotiated().max_rdy_count);
                 let mut out = Vec::new();
                 encode::ready(&mut out, count);
+                open.origin.ready.store(count, Relaxed);
                 open.connection.send(&out).await?;
             }
             () = told_to_stop(&mut self.stop), if !closing => {
@@ -216,7 +223,7 @@ impl Open {
     fn delivery(&self, message: Message) -> Delivery {
         Delivery {
             message,
-            nsqd: Arc::clone(&self.nsqd),
+            origin: Arc::clone(&self.origin),
             answers: self.answers.clone(),
         }
     }
