@@ -12,6 +12,7 @@
     reason = "a build tool works with real files and the real clock"
 )]
 
+mod bench;
 mod charts;
 mod codegen;
 mod crash;
@@ -98,6 +99,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Measure nsqd beside Go's: `--quick` (two minutes), `--full` (an hour) or `--only REGEX`
+    Bench {
+        /// Arguments of nsq-bench; `run` with both daemons unless they begin with another of its commands
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Build the container images of this release into target/images/, without a container engine
     Image,
     /// Run each fuzz target for a while (needs cargo-fuzz)
@@ -129,6 +136,7 @@ fn main() -> ExitCode {
         Some(Task::Kube { action }) => kube::cluster(action),
         Some(Task::Image) => image::release(),
         Some(Task::Scale { image, args }) => scale::run(image, &args),
+        Some(Task::Bench { args }) => bench::run(&args),
         Some(Task::Fuzz { seconds, target }) => fuzz::run(seconds, target.as_deref()),
     };
     match result {

@@ -89,7 +89,7 @@ const MAP: &[Package] = &[
     },
     Package {
         name: "nsq-bench",
-        imports: &["nsq-protocol"],
+        imports: &["nsq-protocol", "nsq-testkit"],
         tests: &["nsq-testkit"],
     },
     Package {
