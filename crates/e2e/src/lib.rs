@@ -20,6 +20,7 @@ pub mod our_tools;
 pub mod process;
 pub mod prometheus;
 pub mod reference;
+pub mod sink;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -8,15 +8,22 @@
 
 use std::time::{Duration, Instant};
 
-use nsq_e2e::our_tools::{fails_with, run, start, with_both};
+use nsq_e2e::our_tools::{Ended, both_fail_with, fails_with, run, run_of, start, with_both};
 use nsq_e2e::reference::Maker;
 use nsq_e2e::{eventually, eventually_ok, free_address, http};
 
 const BOUND: Duration = Duration::from_secs(30);
-const TOOLS: [&str; 4] = ["to_nsq", "nsq_tail", "nsq_stat", "nsq_to_nsq"];
+const TOOLS: [&str; 6] = [
+    "to_nsq",
+    "nsq_tail",
+    "nsq_stat",
+    "nsq_to_file",
+    "nsq_to_http",
+    "nsq_to_nsq",
+];
 
 #[test]
-fn versions_and_help() {
+fn nt_001_versions_and_help() {
     for name in TOOLS {
         let version = run(name, &["-version"], "");
         assert_eq!(
@@ -31,52 +38,106 @@ fn versions_and_help() {
             help.stderr
         );
         assert!(help.stderr.contains("\nExample:\n"), "{}", help.stderr);
+        if name != "to_nsq" {
+            let theirs = run_of(Maker::Reference, name, &["-version"], "");
+            let word = |ended: &Ended| {
+                ended
+                    .stdout
+                    .split_whitespace()
+                    .take(2)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            assert_eq!((theirs.code, word(&theirs)), (version.code, word(&version)));
+        }
     }
 }
 
 #[test]
-fn unknown_flags_and_wrong_options_are_usage_errors() {
-    for (name, flag) in [("to_nsq", "-producer-opt"), ("nsq_tail", "-consumer-opt")] {
-        let unknown = run(name, &["-bogus"], "");
-        assert_eq!(unknown.code, Some(2));
-        assert!(
-            unknown
-                .stderr
-                .starts_with("flag provided but not defined: -bogus\n")
-        );
-        let option = run(name, &[flag, "bogus,1"], "");
-        assert_eq!(option.code, Some(2));
-        assert!(
-            option.stderr.contains("invalid option bogus"),
-            "{}",
-            option.stderr
-        );
-        let unit = run(name, &[flag, "lookupd_poll_interval,1000"], "");
-        assert_eq!(unit.code, Some(2));
-        assert!(unit.stderr.contains("missing unit"), "{}", unit.stderr);
+fn nt_002_an_unknown_flag_is_a_usage_error() {
+    for name in TOOLS {
+        for maker in [Maker::Ours, Maker::Reference] {
+            let unknown = run_of(maker, name, &["-bogus"], "");
+            assert_eq!(unknown.code, Some(2));
+            let text = "flag provided but not defined: -bogus\n";
+            assert!(unknown.stderr.starts_with(text), "{maker:?}: {}", unknown.stderr);
+        }
     }
-    fails_with(
-        "nsq_tail",
-        &[
-            "-topic=t",
-            "-nsqd-tcp-address=h:1",
-            "-consumer-opt=heartbeat_interval,90s",
-        ],
-        "HeartbeatInterval 1m30s must be less than ReadTimeout 1m0s",
-    );
+}
+
+/// Names and flags with which a consuming tool needs nothing but addresses.
+const CONSUMERS: [(&str, &[&str]); 4] = [
+    ("nsq_tail", &["-topic=t"]),
+    ("nsq_to_file", &["-topic=t"]),
+    ("nsq_to_http", &["-topic=t", "-post=http://h/"]),
+    ("nsq_to_nsq", &["-topic=t", "-destination-nsqd-tcp-address=h:1"]),
+];
+
+#[test]
+fn nt_003_nt_004_one_kind_of_address_is_required() {
+    for (name, flags) in CONSUMERS {
+        let stop = if name == "nsq_to_file" { "." } else { "" };
+        let text = format!("--nsqd-tcp-address or --lookupd-http-address required{stop}");
+        both_fail_with(name, flags, &text);
+        let both = [flags, &["-nsqd-tcp-address=h:1", "-lookupd-http-address=h:2"]].concat();
+        let text = "use --nsqd-tcp-address or --lookupd-http-address not both";
+        both_fail_with(name, &both, text);
+    }
+    let stat = ["-topic=t", "-channel=c"];
+    let text = "--nsqd-http-address or --lookupd-http-address required";
+    both_fail_with("nsq_stat", &stat, text);
+    let both = [
+        &stat[..],
+        &["-nsqd-http-address=h:1", "-lookupd-http-address=h:2"],
+    ]
+    .concat();
+    let text = "use --nsqd-http-address or --lookupd-http-address not both";
+    both_fail_with("nsq_stat", &both, text);
+    both_fail_with("to_nsq", &["-topic=t"], "--nsqd-tcp-address required");
+}
+
+/// Go's `nsq_to_file` ignores them; here it is as the others.
+#[test]
+fn nt_005_nt_006_wrong_options_are_usage_errors() {
+    let to_nsq = ("to_nsq", "-producer-opt");
+    let consumers = CONSUMERS.map(|(name, _)| (name, "-consumer-opt"));
+    for (name, flag) in consumers.into_iter().chain([to_nsq]) {
+        for (option, text) in [
+            ("bogus,1", "invalid option bogus"),
+            ("lookupd_poll_interval,1000", "missing unit"),
+        ] {
+            for maker in [Maker::Ours, Maker::Reference] {
+                if (name, maker) == ("nsq_to_file", Maker::Reference) {
+                    continue;
+                }
+                let ended = run_of(maker, name, &[flag, option], "");
+                assert_eq!(ended.code, Some(2), "{name}");
+                assert!(ended.stderr.contains(text), "{maker:?}: {}", ended.stderr);
+            }
+        }
+    }
 }
 
 #[test]
-fn nsq_tail_wants_one_kind_of_address_and_a_topic() {
-    fails_with(
-        "nsq_tail",
-        &["-topic=t"],
-        "--nsqd-tcp-address or --lookupd-http-address required",
-    );
-    let both = ["-topic=t", "-nsqd-tcp-address=h:1", "-lookupd-http-address=h:2"];
-    let text = "use --nsqd-tcp-address or --lookupd-http-address not both";
-    fails_with("nsq_tail", &both, text);
-    fails_with("nsq_tail", &["-nsqd-tcp-address=h:1"], "--topic required");
+fn nt_007_heartbeats_are_more_frequent_than_the_read_timeout() {
+    let option = "-consumer-opt=heartbeat_interval,90s";
+    let text = "HeartbeatInterval 1m30s must be less than ReadTimeout 1m0s";
+    for (name, flags) in CONSUMERS {
+        let args = [flags, &["-nsqd-tcp-address=h:1", option]].concat();
+        fails_with(name, &args, text);
+        if name == "nsq_to_file" {
+            // Go's says it of each topic, and runs idle.
+            continue;
+        }
+        let theirs = run_of(Maker::Reference, name, &args, "");
+        assert_eq!(theirs.code, Some(1));
+        assert!(theirs.stderr.contains("HeartbeatInterval"), "{}", theirs.stderr);
+    }
+}
+
+#[test]
+fn nsq_tail_wants_a_topic_and_names() {
+    both_fail_with("nsq_tail", &["-nsqd-tcp-address=h:1"], "--topic required");
     let names = ["-nsqd-tcp-address=h:1", "-topic=t", "-channel=no good"];
     fails_with("nsq_tail", &names, "invalid channel name");
 }
@@ -262,7 +323,7 @@ fn nt_059_a_bad_topic_is_named_with_the_code_of_nsqd() {
 }
 
 #[test]
-fn sigterm_while_consuming_loses_nothing() {
+fn nt_008_sigterm_while_consuming_loses_nothing() {
     with_both(|pair| {
         let bodies: Vec<String> = (0..300).map(|i| format!("message {i}")).collect();
         let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();

@@ -111,19 +111,6 @@ fn wrong_usage_is_named() {
     fails_with(name, &zero, "--sync-interval should be positive");
 }
 
-/// Go's ignores it: messages would be given up that the user wants to keep.
-#[test]
-fn a_wrong_option_of_the_consumer_is_a_usage_error() {
-    let option = "-consumer-opt=max_attempt,0";
-    let ended = run("nsq_to_file", &["-topic=t", "-nsqd-tcp-address=h:1", option], "");
-    assert_eq!(ended.code, Some(2));
-    assert!(
-        ended.stderr.contains("invalid option max_attempt"),
-        "{}",
-        ended.stderr
-    );
-}
-
 #[test]
 fn nt_023_three_messages_are_three_lines_and_a_second_run_appends() {
     with_all(|pair, maker| {

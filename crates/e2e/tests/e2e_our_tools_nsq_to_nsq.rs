@@ -174,7 +174,7 @@ fn nt_053_a_destination_that_is_down_fails_messages_only() {
 
 /// All that left the source is at the destination, and the rest is still at the source.
 #[test]
-fn sigterm_while_forwarding_loses_nothing() {
+fn nt_008_sigterm_while_forwarding_loses_nothing() {
     with_both(|pair| {
         let bodies: Vec<String> = (0..2000).map(|i| format!("message {i}")).collect();
         let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();

@@ -7,14 +7,19 @@
 //! | [`log`] | lines of the client library |
 //! | [`sources`] | where messages come from: flags that all consuming tools share, and their start |
 //! | [`options`] | `-consumer-opt` and `-producer-opt` |
-//! | [`to_nsq`], [`tail`], [`stat`], [`nsq_to_file`], [`nsq_to_nsq`] | one module for each tool; its `main` is in `src/bin` |
+//! | `upstreams`, `pool`, `meter` | where messages go on to: which of several takes the next one, and how long they take |
+//! | [`to_nsq`], [`tail`], [`stat`], [`nsq_to_file`], [`nsq_to_http`], [`nsq_to_nsq`] | one module for each tool; its `main` is in `src/bin` |
 
 pub mod ending;
 pub mod log;
+mod meter;
 pub mod nsq_to_file;
+pub mod nsq_to_http;
 pub mod nsq_to_nsq;
 pub mod options;
+mod pool;
 pub mod sources;
 pub mod stat;
 pub mod tail;
 pub mod to_nsq;
+mod upstreams;

@@ -1,4 +1,5 @@
 //! `cargo xtask crash`: nsqd ends under load many times, with release programs. The script is `crates/e2e/tests/e2e_crash.rs`.
+//! `cargo xtask crash-archive`: `nsq_to_file` ends under load many times. The script is `crates/e2e/tests/e2e_archive_crash.rs`.
 //! `cargo xtask crash-operator`: the operator dies at each of its writes. The script is
 //! `crates/testbed/tests/kube_faults/crash.rs`.
 //! `cargo xtask crash-drain`: operator and nsqd die during scale-downs. The script is
@@ -30,6 +31,23 @@ pub(crate) fn run(rounds: usize, reference: bool) -> Outcome {
             .env("NSQ_CRASH_ROUNDS", rounds.to_string())
             .env("NSQ_BIN_DIR", target_dir().join("release"))
             .env("NSQ_TEST_TOOLS", tools::folder()),
+    )
+}
+
+/// Kills `nsq_to_file` so many times in each form of its files, and prints a line of a table for each.
+///
+/// # Errors
+/// A build failed, or a message that it finished was in no file.
+pub(crate) fn archive(rounds: usize) -> Outcome {
+    let programs = ["--bin", "nsqd", "--bin", "nsqlookupd", "--bin", "nsq_to_file"];
+    process::run(cargo().args(["build", "--release", "--locked"]).args(programs))?;
+    println!("| files | rounds | messages | lost | twice in files |\n|---|---|---|---|---|");
+    process::run(
+        cargo()
+            .args(["test", "--locked", "-p", "nsq-e2e", "--test", "e2e_archive_crash"])
+            .args(["what_is_finished", "--", "--nocapture"])
+            .env("NSQ_CRASH_ROUNDS", rounds.to_string())
+            .env("NSQ_BIN_DIR", target_dir().join("release")),
     )
 }
 

@@ -71,6 +71,12 @@ enum Task {
         #[arg(long)]
         reference: bool,
     },
+    /// Kill nsq_to_file under load again and again, and count what it finished that is in no file
+    CrashArchive {
+        /// Rounds for each form of its files
+        #[arg(long, default_value_t = 100)]
+        rounds: usize,
+    },
     /// Kill the operator at each of its writes, before and after the API server has heard of it, one per life of a cluster; takes
     /// hours (the layer kube does all of them in one life)
     CrashOperator,
@@ -131,6 +137,7 @@ fn main() -> ExitCode {
         Some(Task::Tidy) => tidy::run(),
         Some(Task::Codegen { check }) => codegen::run(check),
         Some(Task::Crash { rounds, reference }) => crash::run(rounds, reference),
+        Some(Task::CrashArchive { rounds }) => crash::archive(rounds),
         Some(Task::CrashOperator) => crash::operator(),
         Some(Task::CrashDrain { deaths, messages }) => crash::drain(deaths, messages),
         Some(Task::Kube { action }) => kube::cluster(action),

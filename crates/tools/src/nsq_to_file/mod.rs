@@ -133,6 +133,7 @@ fn options(args: impl IntoIterator<Item = String>) -> Result<Options, End> {
         "nsq_to_file -topic=test -output-dir=/var/log/nsq -lookupd-http-address=127.0.0.1:4161",
     );
     let values = program.parse(args)?;
+    let consumer = sources::settings(&program, NAME, "consumer-opt", &values)?;
     if !values.rest().is_empty() {
         return Err(format!("unknown arguments: [{}]", values.rest().join(" ")).into());
     }
@@ -154,13 +155,14 @@ fn options(args: impl IntoIterator<Item = String>) -> Result<Options, End> {
         "" => output_dir.clone(),
         folder => PathBuf::from(folder),
     };
+    consumer.config()?;
     Ok(Options {
         wanted,
         refresh: sources::positive(&values, "topic-refresh")?,
         client,
         channel,
         sources,
-        consumer: sources::settings(&program, NAME, "consumer-opt", &values)?,
+        consumer,
         sync_interval: sources::positive(&values, "sync-interval")?,
         format: values.string("filename-format").to_owned(),
         datetime: values.string("datetime-format").to_owned(),

@@ -3,29 +3,24 @@
 //! | module | what |
 //! |---|---|
 //! | [`filter`] | which messages go on, and with what body |
-//! | [`pool`] | which destination takes the next one |
-//! | [`meter`] | lines about how long answers take |
 
 pub mod filter;
-pub mod meter;
-pub mod pool;
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use filter::{Filter, Verdict};
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use meter::Meter;
 use nsq_client::{Delivery, Error, Producer, TopicName};
 use nsq_service::flags::{Flag, Values};
-use pool::{Mode, Pool};
 use tokio::time::Instant;
 
 use crate::ending::End;
 use crate::log;
 use crate::options::Settings;
+use crate::pool::Mode;
 use crate::sources::{self, CONSUMER_OPT, LOOKUPD, MAX_IN_FLIGHT, NSQD, Sources};
+use crate::upstreams::Upstreams;
 
 const NAME: &str = "nsq_to_nsq";
 const FLAGS: &[Flag] = &[
@@ -81,7 +76,7 @@ struct Options {
     destination_topic: Option<TopicName>,
     destinations: Vec<String>,
     mode: Mode,
-    status_every: usize,
+    status_every: i64,
     filter: Filter,
     sources: Sources,
     consumer: Settings,
@@ -125,9 +120,7 @@ fn options(args: impl IntoIterator<Item = String>) -> Result<Options, End> {
         destination_topic,
         destinations,
         mode: mode(&values),
-        status_every: usize::try_from(values.int("status-every"))
-            .unwrap_or(0)
-            .min(1 << 20),
+        status_every: values.int("status-every"),
         filter: Filter {
             field: values.string("require-json-field").to_owned(),
             value: values.string("require-json-value").to_owned(),
@@ -140,17 +133,13 @@ fn options(args: impl IntoIterator<Item = String>) -> Result<Options, End> {
 }
 
 fn mode(values: &Values) -> Mode {
-    match values.string("mode") {
-        "hostpool" => Mode::HostPool,
-        "epsilon-greedy" => Mode::EpsilonGreedy,
-        "round-robin" => Mode::RoundRobin,
-        other => {
-            log::line(&format!(
-                "WARNING: --mode {other} is none of round-robin, hostpool, epsilon-greedy: using round-robin"
-            ));
-            Mode::RoundRobin
-        }
-    }
+    let text = values.string("mode");
+    Mode::parse(text).unwrap_or_else(|| {
+        log::line(&format!(
+            "WARNING: --mode {text} is none of round-robin, hostpool, epsilon-greedy: using round-robin"
+        ));
+        Mode::RoundRobin
+    })
 }
 
 /// The tool.
@@ -194,7 +183,7 @@ async fn forward(options: &Options) -> Result<(), End> {
                 .destination_topic
                 .as_ref()
                 .unwrap_or(&options.topics[index]);
-            let to = way.choose();
+            let to = way.upstreams.choose();
             under_way.push(publish(&producers[to], to, topic, delivery, body));
         }
     }
@@ -240,36 +229,14 @@ async fn publish(
 /// What is known on the way from one side to the other.
 struct Way<'a> {
     options: &'a Options,
-    start: Instant,
-    pool: Pool,
-    random: RandomState,
-    draws: u64,
-    all: Meter,
-    each: Vec<Meter>,
+    upstreams: Upstreams,
 }
 
 impl<'a> Way<'a> {
     fn new(options: &'a Options) -> Self {
-        let every = options.status_every;
-        let destinations = &options.destinations;
-        let named = |name: &String| Meter::new(name, every);
-        // One destination is the aggregate.
-        let each: Vec<Meter> = match destinations.len() {
-            1 => Vec::new(),
-            _ => destinations.iter().map(named).collect(),
-        };
-        let all = Meter::new("aggregate", every);
-        for warning in each.iter().chain([&all]).filter_map(Meter::warning) {
-            log::line(&warning);
-        }
         Self {
             options,
-            start: Instant::now(),
-            pool: Pool::new(options.mode, destinations.len()),
-            random: RandomState::new(),
-            draws: 0,
-            all,
-            each,
+            upstreams: Upstreams::new(options.mode, &options.destinations, options.status_every),
         }
     }
 
@@ -294,16 +261,6 @@ impl<'a> Way<'a> {
         None
     }
 
-    fn choose(&mut self) -> usize {
-        let (random, draws) = (&self.random, &mut self.draws);
-        // Numbers without a generator: hashes of a counter with random keys.
-        let chance = || {
-            *draws = draws.wrapping_add(1);
-            f64::from((random.hash_one(*draws) >> 32) as u32) / f64::from(u32::MAX)
-        };
-        self.pool.choose(self.start.elapsed(), chance)
-    }
-
     /// Answers the message, for its destination has answered.
     async fn published(&mut self, published: Published) {
         let Published {
@@ -312,18 +269,15 @@ impl<'a> Way<'a> {
             took,
             result,
         } = published;
-        let now = self.start.elapsed();
-        let each = self.each.get_mut(to).and_then(|meter| meter.add(took));
-        for line in self.all.add(took).into_iter().chain(each) {
-            log::line(&line);
-        }
+        self.upstreams.count(to, took);
+        self.upstreams.count_message(took);
         match result {
             Ok(()) => {
-                self.pool.succeeded(to, now, took);
+                self.upstreams.succeeded(to, took);
                 delivery.finish().await;
             }
             Err(error) => {
-                self.pool.failed(to, now);
+                self.upstreams.failed(to);
                 log::line(&format!(
                     "ERROR: publishing to {} - {error}",
                     self.options.destinations[to]

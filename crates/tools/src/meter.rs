@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Remembers the last answers.
 #[derive(Debug)]
-pub struct Meter {
+pub(crate) struct Meter {
     name: String,
     every: usize,
     last: Vec<Duration>,
@@ -14,7 +14,7 @@ pub struct Meter {
 impl Meter {
     /// Tells every so many answers; 0 never tells.
     #[must_use]
-    pub fn new(name: &str, every: usize) -> Self {
+    pub(crate) fn new(name: &str, every: usize) -> Self {
         Self {
             name: name.to_owned(),
             every,
@@ -25,7 +25,7 @@ impl Meter {
 
     /// What to say at the start.
     #[must_use]
-    pub fn warning(&self) -> Option<String> {
+    pub(crate) fn warning(&self) -> Option<String> {
         (1..100).contains(&self.every).then(|| {
             let every = self.every;
             format!(
@@ -35,7 +35,7 @@ impl Meter {
     }
 
     /// One more answer; at times with a line, about the ones before it.
-    pub fn add(&mut self, took: Duration) -> Option<String> {
+    pub(crate) fn add(&mut self, took: Duration) -> Option<String> {
         if self.every == 0 {
             return None;
         }

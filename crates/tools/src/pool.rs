@@ -13,13 +13,26 @@ const PARTS: usize = 10;
 
 /// `-mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// One after the other.
     RoundRobin,
     /// One after the other of those that live.
     HostPool,
     /// The fast ones of those that live more often.
     EpsilonGreedy,
+}
+
+impl Mode {
+    /// Reads its name.
+    #[must_use]
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "round-robin" => Self::RoundRobin,
+            "hostpool" => Self::HostPool,
+            "epsilon-greedy" => Self::EpsilonGreedy,
+            _ => return None,
+        })
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -32,7 +45,7 @@ struct Host {
 
 /// The destinations by their number.
 #[derive(Debug)]
-pub struct Pool {
+pub(crate) struct Pool {
     mode: Mode,
     hosts: Vec<Host>,
     next: usize,
@@ -42,7 +55,7 @@ pub struct Pool {
 impl Pool {
     /// All of them live.
     #[must_use]
-    pub fn new(mode: Mode, count: usize) -> Self {
+    pub(crate) fn new(mode: Mode, count: usize) -> Self {
         Self {
             mode,
             hosts: vec![Host::default(); count.max(1)],
@@ -52,7 +65,7 @@ impl Pool {
     }
 
     /// The number of the one to use. `chance` gives numbers from 0 to 1.
-    pub fn choose(&mut self, now: Duration, mut chance: impl FnMut() -> f64) -> usize {
+    pub(crate) fn choose(&mut self, now: Duration, mut chance: impl FnMut() -> f64) -> usize {
         if self.mode == Mode::RoundRobin {
             // The second comes first.
             self.next = (self.next + 1) % self.hosts.len();
@@ -98,7 +111,7 @@ impl Pool {
     }
 
     /// It took a message, in that time.
-    pub fn succeeded(&mut self, index: usize, now: Duration, took: Duration) {
+    pub(crate) fn succeeded(&mut self, index: usize, now: Duration, took: Duration) {
         let host = &mut self.hosts[index];
         host.dead = None;
         let part = part_of(now);
@@ -113,7 +126,7 @@ impl Pool {
     }
 
     /// It did not.
-    pub fn failed(&mut self, index: usize, now: Duration) {
+    pub(crate) fn failed(&mut self, index: usize, now: Duration) {
         let host = &mut self.hosts[index];
         if host.dead.is_none() {
             host.dead = Some((now + FIRST_PAUSE, FIRST_PAUSE));
