@@ -2,6 +2,28 @@
 
 use nsq_service::http::{Failure, Request, StatusCode};
 
+/// What somebody may do; more is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Role {
+    /// Looks.
+    Viewer,
+    /// Does what loses nothing: pause, unpause, create.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// As pages write it.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// The rule. The header is believed as it is: the proxy in front has to strip and set it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
@@ -29,6 +51,15 @@ impl Access {
             return Ok(());
         }
         Err(forbidden())
+    }
+
+    /// What who asks may do.
+    pub(crate) fn role(&self, request: &Request) -> Role {
+        if self.may_act(request) {
+            Role::Admin
+        } else {
+            Role::Viewer
+        }
     }
 
     /// Whether who asks is an admin.

@@ -7,7 +7,8 @@
 //! | `metrics` | what is counted, and the page that shows it | |
 //! | `router` | every path, in one table | what stands behind them |
 //! | `upstream` | asks nsqlookupds and nsqds in parallel, bounded; unreachable is a value | what the answers mean |
-//! | `model` | merging answers into one picture. Pure | HTTP, HTML, the clock |
+//! | `board` | the task that asks the cluster again and again, and what pages are made of | HTML |
+//! | `model` | answers as one picture, what is wrong in it, what it was. Pure | HTTP, HTML, the clock |
 //! | `api` | the reference's JSON API, its actions and `/config` | HTML |
 //! | `access` | who may act | what an action does |
 //! | `notify` | tells another service about actions, one at a time | |
@@ -18,6 +19,7 @@
 
 mod access;
 mod api;
+mod board;
 mod metrics;
 mod model;
 mod notify;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Access;
+use board::Board;
 use ipnet::IpNet;
 use metrics::Metrics;
 use notify::Notifier;
@@ -51,7 +54,8 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(6);
 
 /// What all endpoints share.
 struct Shared {
-    upstream: Upstream,
+    upstream: Arc<Upstream>,
+    board: Board,
     metrics: Arc<Metrics>,
     notifier: Option<Notifier>,
     access: Access,
@@ -59,6 +63,7 @@ struct Shared {
     graphite: api::Graphite,
     values: Mutex<Values>,
     base_path: String,
+    cluster_name: String,
 }
 
 /// A failure that prevents the start or ends the process.
@@ -110,9 +115,12 @@ impl Admin {
         let notifier = options
             .notify
             .map(|target| Notifier::start(target, client.clone(), Arc::clone(&clock), &tasks));
-        let upstream = Upstream::new(options.sources, client, clock, Arc::clone(&metrics));
+        let upstream = Upstream::new(options.sources, client, Arc::clone(&clock), Arc::clone(&metrics));
+        let upstream = Arc::new(upstream);
+        let board = Board::start(&options.polling, Arc::clone(&upstream), clock, &tasks);
         let shared = Arc::new(Shared {
             upstream,
+            board,
             metrics,
             notifier,
             access: options.access,
@@ -123,6 +131,7 @@ impl Admin {
             },
             values: Mutex::new(options.values),
             base_path: options.base_path,
+            cluster_name: options.cluster_name,
         });
         // one slot per listener, so that sending never waits
         let (tell, failed) = mpsc::channel(2);

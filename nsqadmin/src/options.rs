@@ -36,6 +36,17 @@ pub const FLAGS: &[Flag] = &[
         "<addr>:<port> or a path to listen on for probes and scrapers: /ping, /livez, /ready and /metrics (default none)",
     ),
     Flag::string("base-path", "/", "URL base path"),
+    Flag::string("cluster-name", "", "name of the cluster, shown on every page"),
+    Flag::duration(
+        "stats-poll-interval",
+        "5s",
+        "time interval for asking every nsqd for its numbers; 0 to ask only when a page is looked at, without charts",
+    ),
+    Flag::size(
+        "history-max-bytes",
+        "67108864",
+        "memory for what the numbers were, in bytes",
+    ),
     Flag::duration("http-client-connect-timeout", "2s", "timeout for HTTP connect"),
     Flag::duration("http-client-request-timeout", "5s", "timeout for HTTP request"),
     Flag::bool(
@@ -105,6 +116,10 @@ pub struct Options {
     pub ops_address: String,
     /// Prefix of every path: empty, or starts with a slash and does not end in one.
     pub base_path: String,
+    /// What the cluster is called; empty for nothing.
+    pub cluster_name: String,
+    /// How often the cluster is looked at.
+    pub polling: Polling,
     /// Where the cluster is learned from.
     pub sources: Sources,
     /// Time to connect to an upstream.
@@ -127,6 +142,15 @@ pub struct Options {
     pub log: log::Settings,
     /// All options as they were given, for `/config`.
     pub values: Values,
+}
+
+/// How often the cluster is looked at, and what is kept of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Polling {
+    /// Zero for only when somebody asks.
+    pub interval: Duration,
+    /// Memory for what the numbers were.
+    pub history_bytes: usize,
 }
 
 /// Where the cluster is learned from; the addresses are `host:port` of HTTP APIs and never an empty list.
@@ -167,6 +191,11 @@ impl Options {
             http_address: values.string("http-address").to_owned(),
             ops_address: values.string("ops-address").to_owned(),
             base_path: base_path(values.string("base-path")),
+            cluster_name: values.string("cluster-name").to_owned(),
+            polling: Polling {
+                interval: values.duration("stats-poll-interval"),
+                history_bytes: usize::try_from(values.size("history-max-bytes")).unwrap_or(usize::MAX),
+            },
             sources,
             connect_timeout: values.duration("http-client-connect-timeout"),
             request_timeout: values.duration("http-client-request-timeout"),

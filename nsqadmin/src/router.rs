@@ -43,8 +43,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
         .route(Route::v1(Method::GET, "/config/:opt", api::show_config))
         .route(Route::v1(Method::PUT, "/config/:opt", api::change_config).reads_body())
         .route(Route::plain(Method::GET, "/", web::overview))
-        // as empty in the reference, so the same as the overview
-        .route(Route::plain(Method::GET, "/topics", web::overview))
+        .route(Route::plain(Method::GET, "/topics", web::topics))
         .route(Route::plain(Method::GET, "/topics/:topic", web::topic))
         .route(Route::plain(Method::POST, "/topics/:topic", web::post_topic).reads_body())
         .route(Route::plain(Method::GET, "/topics/:topic/:channel", web::channel))
@@ -54,6 +53,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
         .route(Route::plain(Method::GET, "/lookup", web::lookup))
         .route(Route::plain(Method::POST, "/lookup", web::post_lookup).reads_body())
         .route(Route::plain(Method::GET, "/counter", web::counter))
+        .route(Route::plain(Method::GET, "/cluster", web::cluster))
+        .route(Route::plain(Method::GET, "/search", web::search))
+        .route(Route::plain(Method::GET, "/settings", web::settings))
+        .route(Route::plain(Method::POST, "/settings", web::post_settings).reads_body())
+        .route(Route::plain(Method::GET, "/help", web::help))
         .route(Route::plain(Method::GET, "/static/:asset", web::asset).logged_at_debug())
 }
 

@@ -91,11 +91,7 @@ fn topics<'a>(
 }
 
 /// A topic over the nodes that have it.
-pub(crate) async fn read_topic(
-    shared: &Shared,
-    name: &str,
-    steps: &mut Steps,
-) -> Result<TopicRecord, Failure> {
+async fn read_topic(shared: &Shared, name: &str, steps: &mut Steps) -> Result<TopicRecord, Failure> {
     let nodes = records(shared, name, None, steps).await?;
     Ok(TopicRecord::merged(name, nodes))
 }
@@ -144,11 +140,7 @@ fn as_producer(node: &Node) -> Producer {
 }
 
 /// What one node has.
-pub(crate) async fn read_node(
-    shared: &Shared,
-    key: &str,
-    steps: &mut Steps,
-) -> Result<Vec<TopicRecord>, Failure> {
+async fn read_node(shared: &Shared, key: &str, steps: &mut Steps) -> Result<Vec<TopicRecord>, Failure> {
     let known = node_list(shared, steps).await?;
     let node = known.iter().find(|node| node.key() == key);
     let producer = as_producer(node.ok_or_else(|| Failure::not_found("NODE_NOT_FOUND"))?);

@@ -53,7 +53,7 @@ pub(crate) fn union(lists: impl IntoIterator<Item = Vec<String>>) -> Vec<String>
 }
 
 /// Nodes that nsqlookupds list, each once, sorted by host name.
-pub(crate) fn merge_nodes(answers: &[Answer<lookupd::Nodes>]) -> Vec<Node> {
+pub(crate) fn merge_nodes<'a>(answers: impl IntoIterator<Item = &'a Answer<lookupd::Nodes>>) -> Vec<Node> {
     let mut merged: Vec<Node> = Vec::new();
     for answer in answers {
         let Ok(nodes) = &answer.result else { continue };
@@ -120,7 +120,7 @@ pub(crate) fn nodes_from_nsqds(infos: &[Answer<Info>], stats: &[Answer<Stats>]) 
 }
 
 /// A node by its own account; its configured address stands in for what it does not say.
-fn node_from_info(address: &str, info: &Info) -> Node {
+pub(super) fn node_from_info(address: &str, info: &Info) -> Node {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     let or_host = |text: &String| {
         if text.is_empty() {

@@ -1,30 +1,48 @@
-//! One picture of the cluster: what every node said, and who did not answer.
+//! One picture of the cluster: what every node said last, and who does not answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use nsq_http_api::client::Error;
-use nsq_http_api::lookupd;
-use nsq_http_api::nsqd::{Info, Stats, TopicStats};
+use nsq_http_api::lifecycle::Phase;
 
-use super::merge::{Node, union};
-use crate::upstream::{Answer, plain_reason};
+use super::merge::Node;
+use super::said::{ChannelOn, Numbers, Said, TopicOn};
+use crate::upstream::plain_reason;
 
 /// The cluster at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
+    /// Counts pictures; 0 before the first.
+    pub(crate) generation: u64,
+    /// Unix seconds.
+    pub(crate) at: i64,
+    /// Every upstream that is known has answered, or failed to, at least once.
+    pub(crate) is_complete: bool,
+    /// From the first question of the round to its last answer.
+    pub(crate) round: Duration,
+    /// Rounds in a row that took longer than the interval.
+    pub(crate) slow_rounds: u32,
     /// The nsqlookupds; empty when nsqds are known by address.
     pub(crate) lookupds: Vec<Source>,
-    /// Every node that is known, answering or not.
+    /// Every node that is known, answering or not; sorted by host name.
     pub(crate) nodes: Vec<NodeState>,
-    /// Every topic that is known, deepest first.
+    /// Those that answered within the last hour and are in no list now.
+    pub(crate) gone: Vec<Gone>,
+    /// Every topic that is known, sorted by name.
     pub(crate) topics: Vec<Topic>,
 }
 
-/// An upstream and whether it answered.
+/// A nsqlookupd and whether it answered.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) address: String,
     pub(crate) trouble: Option<Trouble>,
+    /// How long its last answer took.
+    pub(crate) took: Duration,
+    pub(crate) topics: usize,
+    /// Keys of the nodes it lists; those of its last answer if it is silent now.
+    pub(crate) nodes: Vec<String>,
 }
 
 /// Why something is unknown.
@@ -34,258 +52,230 @@ pub(crate) struct Trouble {
     pub(crate) reason: String,
     /// Everything.
     pub(crate) raw: String,
+    /// Unix seconds of the first failure in a row.
+    pub(crate) since: i64,
+    /// Failures in a row.
+    pub(crate) failures: u32,
 }
 
-impl From<&Error> for Trouble {
-    fn from(error: &Error) -> Self {
+impl Trouble {
+    /// One more failure, at `now` in Unix seconds.
+    pub(crate) fn again(before: Option<&Self>, error: &Error, now: i64) -> Self {
         Self {
             reason: plain_reason(error),
             raw: error.to_string(),
+            since: before.map_or(now, |trouble| trouble.since),
+            failures: before.map_or(0, |trouble| trouble.failures).saturating_add(1),
         }
     }
 }
 
-/// A node and what it said.
+/// A node and what it said last.
 #[derive(Debug)]
 pub(crate) struct NodeState {
+    /// How it is called everywhere.
     pub(crate) key: String,
-    pub(crate) hostname: String,
-    pub(crate) version: String,
-    pub(crate) out_of_date: bool,
-    pub(crate) numbers: Result<NodeNumbers, Trouble>,
+    /// As the nsqlookupds, or it, list it.
+    pub(crate) listed: Node,
+    /// Its last answer, which is old while there is trouble.
+    pub(crate) said: Option<Arc<Said>>,
+    pub(crate) trouble: Option<Trouble>,
+    /// How long its last answer took.
+    pub(crate) took: Duration,
+    /// Seconds since its last answer.
+    pub(crate) age: i64,
+    pub(crate) phase: Phase,
+    /// What it can do beyond the reference.
+    pub(crate) extensions: Vec<String>,
 }
 
-/// Numbers of a node that answered.
-#[derive(Debug)]
-pub(crate) struct NodeNumbers {
-    pub(crate) health: String,
-    pub(crate) topics: usize,
+/// A node that is in no list any more.
+#[derive(Clone, Debug)]
+pub(crate) struct Gone {
+    pub(crate) key: String,
+    /// Unix seconds of its last answer.
+    pub(crate) seen: i64,
     pub(crate) depth: i64,
-    pub(crate) in_flight: i64,
-    pub(crate) clients: i64,
 }
 
-/// A number that is the sum over nodes, some of which may not have answered.
+/// What a number is the sum of: nodes, some of which may not have answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
-    pub(crate) value: i64,
     /// Nodes that should be in the sum.
     pub(crate) nodes: usize,
     /// Nodes that are.
     pub(crate) answered: usize,
 }
 
-/// A topic over all nodes.
-#[derive(Debug, Default)]
+/// On how many nodes something is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spread {
+    /// Nodes that have it, as far as is known.
+    pub(crate) nodes: usize,
+    /// Of these, those that answer.
+    pub(crate) answered: usize,
+    /// Of these, those where it is paused.
+    pub(crate) paused: usize,
+}
+
+impl Spread {
+    pub(crate) fn sum(self) -> Sum {
+        Sum {
+            nodes: self.nodes,
+            answered: self.answered,
+        }
+    }
+}
+
+/// A topic over all nodes that answer.
+#[derive(Debug)]
 pub(crate) struct Topic {
-    pub(crate) name: String,
-    /// In the topics' own queues: not handed to channels yet.
-    pub(crate) depth: Sum,
-    /// In the queues of all channels.
-    pub(crate) channel_depth: Sum,
-    pub(crate) in_flight: Sum,
-    pub(crate) deferred: Sum,
-    pub(crate) clients: Sum,
-    pub(crate) message_count: Sum,
-    pub(crate) paused: bool,
+    pub(crate) name: Arc<str>,
+    pub(crate) spread: Spread,
+    pub(crate) read_only: usize,
+    /// The topic's own queues: not handed to channels yet.
+    pub(crate) own: Numbers,
+    /// All channels in one.
+    pub(crate) sum: Numbers,
+    /// Sorted by name.
     pub(crate) channels: Vec<Channel>,
 }
 
-/// A channel over all nodes of its topic.
-#[derive(Debug, Default)]
+/// A channel over the nodes of its topic that answer.
+#[derive(Debug)]
 pub(crate) struct Channel {
-    pub(crate) name: String,
-    pub(crate) depth: Sum,
-    pub(crate) in_flight: Sum,
-    pub(crate) deferred: Sum,
-    pub(crate) clients: Sum,
-    pub(crate) message_count: Sum,
-    pub(crate) paused: bool,
+    pub(crate) name: Arc<str>,
+    pub(crate) spread: Spread,
+    pub(crate) numbers: Numbers,
 }
 
 impl Topic {
-    /// Everything that waits, for the order of topics: own queue and channels.
-    fn waiting(&self) -> i64 {
-        self.depth.value.saturating_add(self.channel_depth.value)
-    }
-
     /// What consumers have to do: the channels' queues. The own queue of a topic with channels holds copies that are
     /// not handed out yet, so it counts only while there is no channel.
     pub(crate) fn work(&self) -> i64 {
         if self.channels.is_empty() {
-            self.depth.value
+            self.own.depth
         } else {
-            self.channel_depth.value
+            self.sum.depth
         }
+    }
+
+    /// Everything that waits: own queue and channels.
+    pub(crate) fn waiting(&self) -> i64 {
+        self.own.depth.saturating_add(self.sum.depth)
+    }
+
+    pub(crate) fn deepest(&self) -> Option<&Channel> {
+        self.channels.iter().max_by_key(|channel| channel.numbers.depth)
+    }
+
+    pub(crate) fn channel(&self, name: &str) -> Option<&Channel> {
+        self.channels.iter().find(|channel| &*channel.name == name)
+    }
+
+    pub(crate) fn is_ephemeral(&self) -> bool {
+        is_ephemeral(&self.name)
+    }
+}
+
+/// Goes with its last client.
+pub(crate) fn is_ephemeral(name: &str) -> bool {
+    name.ends_with("#ephemeral")
+}
+
+impl NodeState {
+    pub(crate) fn is_answering(&self) -> bool {
+        self.trouble.is_none() && self.said.is_some()
+    }
+
+    /// What it says now; nothing while it is silent.
+    pub(crate) fn now(&self) -> Option<&Said> {
+        self.said.as_deref().filter(|_| self.trouble.is_none())
+    }
+
+    /// Healthy, or what is wrong by its own account.
+    pub(crate) fn ill(&self) -> Option<&str> {
+        let health = self.now()?.health.as_str();
+        (health != "OK" && !health.is_empty()).then_some(health)
     }
 }
 
 impl Snapshot {
     /// No source answered: nothing can be said about the cluster.
     pub(crate) fn is_blind(&self) -> bool {
+        let is_silent = |trouble: &Option<Trouble>| trouble.is_some();
         if self.lookupds.is_empty() {
-            self.nodes.iter().all(|node| node.numbers.is_err())
+            !self.nodes.is_empty() && self.nodes.iter().all(|node| is_silent(&node.trouble))
         } else {
-            self.lookupds.iter().all(|source| source.trouble.is_some())
+            self.lookupds.iter().all(|source| is_silent(&source.trouble))
         }
     }
-}
 
-/// The picture that nsqlookupds and the nsqds they name give.
-pub(crate) fn from_lookupds(
-    topics: &[Answer<lookupd::Topics>],
-    nodes: &[Answer<lookupd::Nodes>],
-    merged: Vec<Node>,
-    stats: Vec<Answer<Stats>>,
-) -> Snapshot {
-    let lookupds = topics.iter().zip(nodes).map(|(topics, nodes)| {
-        let error = topics.result.as_ref().err().or(nodes.result.as_ref().err());
-        Source {
-            address: topics.address.clone(),
-            trouble: error.map(Trouble::from),
+    pub(crate) fn topic(&self, name: &str) -> Option<&Topic> {
+        let at = self
+            .topics
+            .binary_search_by(|topic| (*topic.name).cmp(name))
+            .ok()?;
+        self.topics.get(at)
+    }
+
+    pub(crate) fn node(&self, key: &str) -> Option<&NodeState> {
+        self.nodes.iter().find(|node| node.key == key)
+    }
+
+    /// All topics' own queues in one, and all channels in one.
+    pub(crate) fn totals(&self) -> (Numbers, Numbers) {
+        let (mut own, mut channels) = (Numbers::default(), Numbers::default());
+        for topic in &self.topics {
+            own.add(&topic.own);
+            channels.add(&topic.sum);
         }
-    });
-    let lookupds = lookupds.collect();
-    let names = union(
-        topics
+        (own, channels)
+    }
+
+    /// What consumers have to do, in the whole cluster.
+    pub(crate) fn work(&self) -> i64 {
+        self.topics.iter().map(Topic::work).fold(0, i64::saturating_add)
+    }
+
+    /// All nodes: listed, answering.
+    pub(crate) fn spread(&self) -> Spread {
+        Spread {
+            nodes: self.nodes.len(),
+            answered: self.nodes.iter().filter(|node| node.is_answering()).count(),
+            paused: 0,
+        }
+    }
+
+    /// The nodes that have a topic, or had it in their last answer.
+    pub(crate) fn on_nodes<'a>(
+        &'a self,
+        topic: &'a str,
+    ) -> impl Iterator<Item = (&'a NodeState, &'a TopicOn)> {
+        let nodes = self.nodes.iter();
+        nodes.filter_map(move |node| Some((node, node.said.as_deref()?.topic(topic)?)))
+    }
+
+    /// The nodes that have a channel, or had it in their last answer.
+    pub(crate) fn channel_on_nodes<'a>(
+        &'a self,
+        topic: &'a str,
+        channel: &'a str,
+    ) -> impl Iterator<Item = (&'a NodeState, &'a ChannelOn)> {
+        let nodes = self.on_nodes(topic);
+        nodes.filter_map(move |(node, own)| Some((node, own.channel(channel)?)))
+    }
+
+    /// Nodes and nsqlookupds that do not answer.
+    pub(crate) fn missing(&self) -> Vec<&str> {
+        let nodes = self
+            .nodes
             .iter()
-            .filter_map(|answer| Some(answer.result.as_ref().ok()?.topics.clone())),
-    );
-    build(lookupds, names, merged, stats)
-}
-
-/// The picture that nsqds with configured addresses give.
-pub(crate) fn from_nsqds(infos: &[Answer<Info>], stats: Vec<Answer<Stats>>) -> Snapshot {
-    let nodes = infos.iter().map(|info| {
-        let said = info.result.as_ref().ok();
-        Node {
-            hostname: said.map(|info| info.hostname.clone()).unwrap_or_default(),
-            version: said.map(|info| info.version.clone()).unwrap_or_default(),
-            ..Node::default()
-        }
-    });
-    let nodes = nodes.collect();
-    build(Vec::new(), Vec::new(), nodes, stats)
-}
-
-/// `nodes` and `stats` belong together by position.
-fn build(lookupds: Vec<Source>, names: Vec<String>, nodes: Vec<Node>, stats: Vec<Answer<Stats>>) -> Snapshot {
-    let mut topics: BTreeMap<String, Vec<Option<TopicStats>>> =
-        names.into_iter().map(|name| (name, Vec::new())).collect();
-    let mut states = Vec::with_capacity(nodes.len());
-    for (node, answer) in nodes.into_iter().zip(stats) {
-        let numbers = match answer.result {
-            Ok(stats) => {
-                let of_node = stats.topics.unwrap_or_default();
-                let numbers = node_numbers(stats.health, &of_node);
-                for topic in of_node {
-                    topics
-                        .entry(topic.topic_name.clone())
-                        .or_default()
-                        .push(Some(topic));
-                }
-                Ok(numbers)
-            }
-            Err(error) => {
-                // the nsqlookupds say it has these topics, but not what is in them
-                for topic in node.topics {
-                    topics.entry(topic.topic).or_default().push(None);
-                }
-                Err(Trouble::from(&error))
-            }
-        };
-        states.push(NodeState {
-            key: answer.address,
-            hostname: node.hostname,
-            version: node.version,
-            out_of_date: node.out_of_date,
-            numbers,
-        });
+            .filter(|node| node.trouble.is_some())
+            .map(|node| node.key.as_str());
+        let sources = self.lookupds.iter().filter(|source| source.trouble.is_some());
+        nodes
+            .chain(sources.map(|source| source.address.as_str()))
+            .collect()
     }
-    let mut topics: Vec<Topic> = topics
-        .into_iter()
-        .map(|(name, parts)| topic(name, &parts))
-        .collect();
-    topics.sort_by(|a, b| b.waiting().cmp(&a.waiting()).then_with(|| a.name.cmp(&b.name)));
-    Snapshot {
-        lookupds,
-        nodes: states,
-        topics,
-    }
-}
-
-fn node_numbers(health: String, topics: &[TopicStats]) -> NodeNumbers {
-    let channels = || topics.iter().flat_map(|topic| &topic.channels);
-    NodeNumbers {
-        health,
-        topics: topics.len(),
-        depth: total(
-            topics
-                .iter()
-                .map(|topic| topic.depth)
-                .chain(channels().map(|channel| channel.depth)),
-        ),
-        in_flight: total(channels().map(|channel| channel.in_flight_count)),
-        clients: total(channels().map(|channel| channel.client_count)),
-    }
-}
-
-fn topic(name: String, parts: &[Option<TopicStats>]) -> Topic {
-    let answered: Vec<&TopicStats> = parts.iter().flatten().collect();
-    let sum = |value: fn(&TopicStats) -> i64| Sum {
-        value: total(answered.iter().map(|part| value(part))),
-        nodes: parts.len(),
-        answered: answered.len(),
-    };
-    let names: BTreeSet<&str> = answered
-        .iter()
-        .flat_map(|part| &part.channels)
-        .map(|channel| channel.channel_name.as_str())
-        .collect();
-    Topic {
-        depth: sum(|part| part.depth),
-        channel_depth: sum(|part| total(part.channels.iter().map(|channel| channel.depth))),
-        in_flight: sum(|part| total(part.channels.iter().map(|channel| channel.in_flight_count))),
-        deferred: sum(|part| total(part.channels.iter().map(|channel| channel.deferred_count))),
-        clients: sum(|part| total(part.channels.iter().map(|channel| channel.client_count))),
-        message_count: sum(|part| count(part.message_count)),
-        paused: answered.iter().any(|part| part.paused),
-        channels: names
-            .iter()
-            .map(|name| channel(name, &answered, parts.len() - answered.len()))
-            .collect(),
-        name,
-    }
-}
-
-/// A channel over the topic's nodes; any of the `silent` ones may have it too.
-fn channel(name: &str, parts: &[&TopicStats], silent: usize) -> Channel {
-    let own: Vec<_> = parts
-        .iter()
-        .flat_map(|part| &part.channels)
-        .filter(|channel| channel.channel_name == name)
-        .collect();
-    let sum = |value: fn(&nsq_http_api::nsqd::ChannelStats) -> i64| Sum {
-        value: total(own.iter().map(|channel| value(channel))),
-        nodes: own.len() + silent,
-        answered: own.len(),
-    };
-    Channel {
-        name: name.to_owned(),
-        depth: sum(|channel| channel.depth),
-        in_flight: sum(|channel| channel.in_flight_count),
-        deferred: sum(|channel| channel.deferred_count),
-        clients: sum(|channel| channel.client_count),
-        message_count: sum(|channel| count(channel.message_count)),
-        paused: own.iter().any(|channel| channel.paused),
-    }
-}
-
-fn count(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Numbers come from outside: a sum that does not fit stays at the end of the range.
-fn total(numbers: impl IntoIterator<Item = i64>) -> i64 {
-    numbers.into_iter().fold(0, i64::saturating_add)
 }

@@ -3,6 +3,7 @@ use nsq_http_api::lookupd;
 use nsq_http_api::nsqd::{Info, Stats};
 
 use super::*;
+use crate::options::Sources;
 use crate::upstream::Answer;
 
 fn answer<T>(address: &str, result: Result<T, Error>) -> Answer<T> {
@@ -91,65 +92,64 @@ fn a_node_known_by_address_lends_it_where_it_is_silent() {
     assert_eq!(nodes[0].topics[0].topic, "t1");
 }
 
-#[test]
-fn sums_cover_the_nodes_that_answered_and_say_so() {
-    let nodes = [listed(
-        "l:1",
-        &[node("a", r#"["t1"]"#), node("b", r#"["t1","t2"]"#)],
-    )];
-    let merged = merge_nodes(&nodes);
-    let stats = vec![parsed("a:4151", T1), silent("b:4151")];
-    let snapshot = from_lookupds(&[topics("l:1", r#"["t1","t2","t3"]"#)], &nodes, merged, stats);
-    let by_name = |name: &str| snapshot.topics.iter().find(|topic| topic.name == name).unwrap();
-    assert_eq!(
-        by_name("t1").depth,
-        Sum {
-            value: 3,
-            nodes: 2,
-            answered: 1
-        }
-    );
-    assert_eq!(
-        by_name("t1").channels[0].depth,
-        Sum {
-            value: 8,
-            nodes: 2,
-            answered: 1
-        }
-    );
-    assert!(by_name("t1").channels[0].paused);
-    assert_eq!(
-        by_name("t2").depth,
-        Sum {
-            value: 0,
-            nodes: 1,
-            answered: 0
-        }
-    );
-    assert_eq!(
-        by_name("t3").depth,
-        Sum {
-            value: 0,
-            nodes: 0,
-            answered: 0
-        }
-    );
-    assert!(snapshot.nodes[1].numbers.is_err());
-    assert!(!snapshot.is_blind());
+fn heard() -> Heard {
+    Heard::default()
+}
+
+/// What nsqlookupds and nsqds say, as one picture.
+fn snapshot(
+    topics: Vec<Answer<lookupd::Topics>>,
+    nodes: Vec<Answer<lookupd::Nodes>>,
+    stats: Vec<Answer<Stats>>,
+) -> Snapshot {
+    let mut picture = Picture::default();
+    let addresses = nodes.iter().map(|answer| answer.address.clone()).collect();
+    picture.set_sources(&Sources::Lookupds(addresses));
+    topics.into_iter().for_each(|answer| picture.hear_topics(answer));
+    nodes
+        .into_iter()
+        .for_each(|answer| picture.hear_nodes(answer, heard()));
+    stats
+        .into_iter()
+        .for_each(|answer| picture.hear_stats(answer, heard()));
+    picture.snapshot(0)
 }
 
 #[test]
-fn topics_are_sorted_by_what_waits_then_by_name() {
-    let stats = r#"{"health":"OK","topics":[{"topic_name":"b"},{"topic_name":"a"},
-        {"topic_name":"z","channels":[{"channel_name":"c","depth":1}]}]}"#;
-    let snapshot = from_nsqds(&[parsed("n:1", "{}")], vec![parsed("n:1", stats)]);
+fn sums_cover_the_nodes_that_answered_and_say_so() {
+    let nodes = listed("l:1", &[node("a", r#"["t1"]"#), node("b", r#"["t1","t2"]"#)]);
+    let stats = vec![parsed("a:4151", T1), silent("b:4151")];
+    let snapshot = snapshot(vec![topics("l:1", r#"["t1","t2","t3"]"#)], vec![nodes], stats);
+    let by_name = |name: &str| snapshot.topic(name).unwrap();
+    let covers = |nodes, answered| Sum { nodes, answered };
     assert_eq!(
-        snapshot
-            .topics
-            .iter()
-            .map(|topic| topic.name.as_str())
-            .collect::<Vec<_>>(),
-        ["z", "a", "b"]
+        (by_name("t1").own.depth, by_name("t1").spread.sum()),
+        (3, covers(2, 1))
+    );
+    let channel = &by_name("t1").channels[0];
+    assert_eq!(
+        (channel.numbers.depth, channel.spread.sum(), channel.spread.paused),
+        (8, covers(2, 1), 1)
+    );
+    assert_eq!(by_name("t2").spread.sum(), covers(1, 0));
+    assert_eq!(by_name("t3").spread.sum(), covers(0, 0));
+    assert!(snapshot.nodes[1].trouble.is_some() && snapshot.is_complete);
+    assert_eq!(snapshot.missing(), ["b:4151"]);
+    assert!(!snapshot.is_blind());
+}
+
+/// Console spec 11: the depth of a topic is not counted twice.
+#[test]
+fn ui_013_work_is_what_channels_have_or_the_topic_while_it_has_none() {
+    let nodes = listed("l:1", &[node("a", "[]")]);
+    let lonely = T1.replace(r#""topics":["#, r#""topics":[{"topic_name":"lonely","depth":5},"#);
+    let snapshot = snapshot(Vec::new(), vec![nodes], vec![parsed("a:4151", &lonely)]);
+    assert_eq!(snapshot.work(), 8 + 5);
+    assert_eq!(snapshot.topic("t1").unwrap().waiting(), 11);
+    let (own, channels) = snapshot.totals();
+    assert_eq!(
+        (own.depth, channels.depth, channels.in_flight, channels.clients),
+        (8, 8, 2, 1)
     );
 }
 
@@ -161,19 +161,40 @@ fn absurd_numbers_do_not_overflow() {
         max = i64::MAX,
         umax = u64::MAX
     );
-    let both = vec![parsed("n:1", &stats), parsed("n:2", &stats)];
-    let snapshot = from_nsqds(&[parsed("n:1", "{}"), parsed("n:2", "{}")], both);
-    assert_eq!(snapshot.topics[0].channel_depth.value, i64::MAX);
-    assert_eq!(snapshot.topics[0].message_count.value, i64::MAX);
+    let nodes = listed("l:1", &[node("a", "[]"), node("b", "[]")]);
+    let snapshot = snapshot(
+        Vec::new(),
+        vec![nodes],
+        vec![parsed("a:4151", &stats), parsed("b:4151", &stats)],
+    );
+    assert_eq!(snapshot.topics[0].sum.depth, i64::MAX);
+    assert_eq!(snapshot.topics[0].own.messages, u64::MAX);
 }
 
 #[test]
 fn nothing_answers() {
-    let snapshot = from_lookupds(&[silent("l:1")], &[silent("l:1")], Vec::new(), Vec::new());
+    let snapshot = snapshot(Vec::new(), vec![silent("l:1")], Vec::new());
     assert!(snapshot.is_blind());
     assert_eq!(
         snapshot.lookupds[0].trouble.as_ref().unwrap().reason,
         "no answer within 5s"
     );
-    assert!(from_nsqds(&[silent("n:1")], vec![silent("n:1")]).is_blind());
+}
+
+/// What a node had stays known while it is silent, and is never counted.
+#[test]
+fn a_silent_node_keeps_what_it_said() {
+    let mut picture = Picture::default();
+    picture.set_sources(&Sources::Nsqds(vec!["n:1".to_owned()]));
+    picture.hear_stats(parsed("n:1", T1), heard());
+    for failures in 1..4 {
+        picture.hear_stats(silent("n:1"), Heard { at: 100, ..heard() });
+        let snapshot = picture.snapshot(160);
+        let node = snapshot.node("n:1").unwrap();
+        assert_eq!(node.said.as_ref().unwrap().depth(), 11);
+        let trouble = node.trouble.as_ref().unwrap();
+        assert_eq!((trouble.failures, trouble.since, node.age), (failures, 100, 160));
+        assert_eq!((snapshot.work(), snapshot.spread().answered), (0, 0));
+        assert_eq!(snapshot.on_nodes("t1").count(), 1);
+    }
 }

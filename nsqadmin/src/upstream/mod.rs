@@ -15,20 +15,17 @@ use nsq_http_api::nsqd::{Info, Stats};
 use nsq_service::clock::Clock;
 use nsq_service::http::{Method, encode_component};
 pub(crate) use reason::plain_reason;
-use tokio::sync::Mutex;
 
 use crate::metrics::Metrics;
-use crate::model::{self, Snapshot};
 use crate::options::Sources;
 
 /// Questions at one time. More would only fill memory with answers.
-const PARALLEL: usize = 16;
+pub(crate) const PARALLEL: usize = 16;
 
 /// Largest answer that is read: `/stats` of a node with 1000 topics of 10 channels has some 5 MiB.
 pub(crate) const MAX_ANSWER: usize = 16 << 20;
 
-/// A picture of the cluster is used again for this long, so that many readers cost the cluster one question.
-const FRESH: Duration = Duration::from_secs(1);
+const STATS: &str = "/stats?format=json&include_clients=false&include_mem=false";
 
 /// What one upstream said.
 #[derive(Debug)]
@@ -46,7 +43,6 @@ pub(crate) struct Upstream {
     client: Client,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    latest: Mutex<Option<(Duration, Arc<Snapshot>)>>,
 }
 
 impl Upstream {
@@ -66,7 +62,6 @@ impl Upstream {
             client,
             clock,
             metrics,
-            latest: Mutex::new(None),
         }
     }
 
@@ -89,20 +84,34 @@ impl Upstream {
         self.clock.unix_nanos() / 1_000_000_000
     }
 
+    /// `/topics` of one nsqlookupd.
+    pub(crate) async fn topics_of(&self, lookupd: String) -> Answer<Topics> {
+        self.get("nsqlookupd", lookupd, "/topics".to_owned()).await
+    }
+
+    /// `/nodes` of one nsqlookupd.
+    pub(crate) async fn nodes_of(&self, lookupd: String) -> Answer<Nodes> {
+        self.get("nsqlookupd", lookupd, "/nodes".to_owned()).await
+    }
+
+    /// `/info` of one nsqd.
+    pub(crate) async fn info_of(&self, nsqd: String) -> Answer<Info> {
+        self.get("nsqd", nsqd, "/info".to_owned()).await
+    }
+
+    /// `/stats` of one nsqd, without clients.
+    pub(crate) async fn stats_of(&self, nsqd: String) -> Answer<Stats> {
+        self.get("nsqd", nsqd, STATS.to_owned()).await
+    }
+
     /// `/topics` of every nsqlookupd.
     pub(crate) async fn lookupd_topics(&self, lookupds: &[String]) -> Vec<Answer<Topics>> {
-        ask(lookupds, |address| {
-            self.get("nsqlookupd", address, "/topics".to_owned())
-        })
-        .await
+        ask(lookupds, |address| self.topics_of(address)).await
     }
 
     /// `/nodes` of every nsqlookupd.
     pub(crate) async fn lookupd_nodes(&self, lookupds: &[String]) -> Vec<Answer<Nodes>> {
-        ask(lookupds, |address| {
-            self.get("nsqlookupd", address, "/nodes".to_owned())
-        })
-        .await
+        ask(lookupds, |address| self.nodes_of(address)).await
     }
 
     /// `/lookup` of every nsqlookupd for one topic.
@@ -113,13 +122,12 @@ impl Upstream {
 
     /// `/info` of nsqds.
     pub(crate) async fn nsqd_info(&self, nsqds: &[String]) -> Vec<Answer<Info>> {
-        ask(nsqds, |address| self.get("nsqd", address, "/info".to_owned())).await
+        ask(nsqds, |address| self.info_of(address)).await
     }
 
     /// `/stats` of nsqds, without clients.
     pub(crate) async fn nsqd_stats(&self, nsqds: &[String]) -> Vec<Answer<Stats>> {
-        let path = "/stats?format=json&include_clients=false&include_mem=false";
-        ask(nsqds, |address| self.get("nsqd", address, path.to_owned())).await
+        ask(nsqds, |address| self.stats_of(address)).await
     }
 
     /// `/stats` of nsqds for one topic, or one channel of it with its clients.
@@ -183,42 +191,6 @@ impl Upstream {
         let result = self.client.get(&address, &path).await;
         self.record(kind, &address, began, result.as_ref().err());
         Answer { address, result }
-    }
-
-    /// The cluster as it is now, or was at most a second ago.
-    pub(crate) async fn snapshot(&self) -> Arc<Snapshot> {
-        // held while asking: whoever comes meanwhile gets the same picture
-        let mut latest = self.latest.lock().await;
-        if let Some((at, snapshot)) = &*latest
-            && self.clock.monotonic().saturating_sub(*at) < FRESH
-        {
-            return Arc::clone(snapshot);
-        }
-        let snapshot = Arc::new(self.read().await);
-        *latest = Some((self.clock.monotonic(), Arc::clone(&snapshot)));
-        snapshot
-    }
-
-    /// Asks anew at the next [`Self::snapshot`]: something was changed.
-    pub(crate) async fn forget(&self) {
-        *self.latest.lock().await = None;
-    }
-
-    async fn read(&self) -> Snapshot {
-        match &self.sources() {
-            Sources::Lookupds(lookupds) => {
-                let (topics, nodes) =
-                    tokio::join!(self.lookupd_topics(lookupds), self.lookupd_nodes(lookupds));
-                let merged = model::merge_nodes(&nodes);
-                let keys: Vec<String> = merged.iter().map(model::Node::key).collect();
-                let stats = self.nsqd_stats(&keys).await;
-                model::from_lookupds(&topics, &nodes, merged, stats)
-            }
-            Sources::Nsqds(nsqds) => {
-                let (infos, stats) = tokio::join!(self.nsqd_info(nsqds), self.nsqd_stats(nsqds));
-                model::from_nsqds(&infos, stats)
-            }
-        }
     }
 }
 

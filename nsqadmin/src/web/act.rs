@@ -4,15 +4,18 @@
 use std::sync::Arc;
 
 use askama::Template;
-use nsq_service::http::header::LOCATION;
+use nsq_service::http::header::SET_COOKIE;
 use nsq_service::http::{Failure, Query, Reply, Request, StatusCode};
 
 use super::csrf::Token;
-use super::page::{Link, Notice, Page};
-use super::view::Shell;
-use super::{headers, html, pages, urls};
+use super::pages::Typed;
+use super::shell::Shell;
+use super::visit::{DENSITIES, THEMES, Visit};
+use super::{html, lookup_page, to, urls};
 use crate::Shared;
+use crate::access::Role;
 use crate::api::Steps;
+use crate::model::Sum;
 use crate::notify::Asker;
 
 /// Longest form that is read.
@@ -33,6 +36,8 @@ struct Confirm {
     verb: &'static str,
     node: String,
     loses: bool,
+    lost: Vec<[String; 5]>,
+    warnings: Vec<String>,
     full_name: String,
     typed: String,
     refusal: &'static str,
@@ -91,6 +96,11 @@ impl Verb {
 
     fn loses(self) -> bool {
         matches!(self, Self::Empty | Self::Delete | Self::Tombstone)
+    }
+
+    /// The lowest that may.
+    fn role(self) -> Role {
+        if self.loses() { Role::Admin } else { Role::Operator }
     }
 
     fn effect(self, is_channel: bool) -> &'static str {
@@ -179,25 +189,36 @@ impl Wish {
 }
 
 /// `GET …?confirm=<verb>`.
-pub(super) async fn confirm(shared: &Arc<Shared>, request: Request, verb: &str) -> Result<Reply, Failure> {
-    let query = request.query()?;
-    let wish = Wish::of(&request, verb, query.get("node").unwrap_or_default());
+pub(super) fn confirm(
+    shared: &Shared,
+    request: &Request,
+    visit: &Visit,
+    verb: &str,
+) -> Result<Reply, Failure> {
+    let wish = Wish::of(request, verb, visit.query.get("node").unwrap_or_default());
     let wish = wish.ok_or_else(|| Failure::bad_request("INVALID_ACTION"))?;
-    if !shared.access.may_act(&request) {
+    if visit.role < wish.verb.role() {
         return Err(crate::access::forbidden());
     }
-    ask(shared, Token::of(&request)?, &wish, ("", ""), StatusCode::OK).await
+    ask(
+        shared,
+        visit,
+        &Token::of(request)?,
+        &wish,
+        ("", ""),
+        StatusCode::OK,
+    )
 }
 
 /// The page that asks, with what was typed and why it is refused.
-async fn ask(
-    shared: &Arc<Shared>,
-    token: Token,
+fn ask(
+    shared: &Shared,
+    visit: &Visit,
+    token: &Token,
     wish: &Wish,
     (typed, refusal): (&str, &'static str),
     status: StatusCode,
 ) -> Result<Reply, Failure> {
-    let snapshot = shared.upstream.snapshot().await;
     let base = &shared.base_path;
     let verb = wish.verb;
     let button = format!("{} {}", verb.title(), wish.object());
@@ -206,7 +227,7 @@ async fn ask(
         _ => format!("{} {} {}?", verb.title(), kind(wish), wish.full_name()),
     };
     let page = Confirm {
-        shell: Shell::new(&snapshot, base, "", true),
+        shell: Shell::new(visit, ""),
         question,
         effect: verb.effect(wish.channel.is_some()),
         url: wish.url(base),
@@ -218,12 +239,77 @@ async fn ask(
         verb: verb.text(),
         node: wish.node.clone(),
         loses: verb.loses(),
+        lost: if verb.loses() {
+            lost(visit, wish)
+        } else {
+            Vec::new()
+        },
+        warnings: if verb.loses() {
+            warnings(visit, wish)
+        } else {
+            Vec::new()
+        },
         full_name: wish.full_name(),
         typed: typed.to_owned(),
         refusal,
         button,
     };
     Ok(token.keep(html(&page, status)?, base))
+}
+
+/// What is where now, and would be lost: node, and depth, in flight, deferred and clients there.
+fn lost(visit: &Visit, wish: &Wish) -> Vec<[String; 5]> {
+    let count = |number: i64| super::fmt::count(number);
+    let nodes = visit.view.snapshot.on_nodes(&wish.topic);
+    let nodes = nodes.filter(|(node, _)| wish.verb != Verb::Tombstone || node.key == wish.node);
+    nodes
+        .filter_map(|(node, topic)| {
+            let mut sum = crate::model::Numbers::default();
+            match &wish.channel {
+                Some(channel) => sum.add(&topic.channel(channel)?.numbers),
+                None => {
+                    sum.add(&topic.own);
+                    if wish.verb != Verb::Empty {
+                        topic
+                            .channels
+                            .iter()
+                            .for_each(|channel| sum.add(&channel.numbers));
+                    }
+                }
+            }
+            let rest = [sum.in_flight, sum.deferred, sum.clients].map(|number| count(i64::from(number)));
+            let [in_flight, deferred, clients] = rest;
+            Some([node.key.clone(), count(sum.depth), in_flight, deferred, clients])
+        })
+        .collect()
+}
+
+/// Why one should look twice.
+fn warnings(visit: &Visit, wish: &Wish) -> Vec<String> {
+    let Some(topic) = visit.view.snapshot.topic(&wish.topic) else {
+        return Vec::new();
+    };
+    let numbers = match &wish.channel {
+        Some(channel) => topic.channel(channel).map(|channel| channel.numbers),
+        None => Some(topic.sum),
+    };
+    let numbers = numbers.unwrap_or_default();
+    let mut warnings = Vec::new();
+    if numbers.clients > 0 {
+        warnings.push(format!("{} clients are connected.", numbers.clients));
+    }
+    if topic.own.rates.entered > 0.0 {
+        let speed = super::fmt::rate(f64::from(topic.own.rates.entered));
+        warnings.push(format!("Messages are coming in: {speed}."));
+    }
+    let Sum { nodes, answered, .. } = topic.spread.sum();
+    if answered < nodes {
+        warnings.push(format!(
+            "{} of {nodes} nodes do not answer: what they have is not known.",
+            nodes - answered
+        ));
+    }
+    warnings
 }
 
 fn kind(wish: &Wish) -> &'static str {
@@ -247,44 +333,55 @@ pub(crate) async fn post_channel(shared: Arc<Shared>, request: Request) -> Resul
 async fn post(shared: &Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
     shared.access.check(&request)?;
     let form = read(&mut request).await?;
+    let view = shared.board.view().await;
+    let visit = Visit::of(shared, &request, view)?;
     let get = |name| form.get(name).unwrap_or_default();
     let wish = Wish::of(&request, get("do"), get("node"));
     let wish = wish.ok_or_else(|| Failure::bad_request("INVALID_ACTION"))?;
+    if visit.role < wish.verb.role() {
+        return Err(crate::access::forbidden());
+    }
     let typed = get("name");
     let token = Token::of(&request)?;
     if !token.is_in(form.get("csrf")) {
-        return ask(shared, token, &wish, (typed, ELSEWHERE), StatusCode::FORBIDDEN).await;
+        return ask(
+            shared,
+            &visit,
+            &token,
+            &wish,
+            (typed, ELSEWHERE),
+            StatusCode::FORBIDDEN,
+        );
     }
     if wish.verb.loses() && typed != wish.full_name() {
         let refusal = "The name is not the one above, so nothing was done.";
-        return ask(
-            shared,
-            token,
-            &wish,
-            (typed, refusal),
-            StatusCode::UNPROCESSABLE_ENTITY,
-        )
-        .await;
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return ask(shared, &visit, &token, &wish, (typed, refusal), status);
     }
     let asker = shared.asker(&request);
     let outcome = wish.fulfil(shared, &asker).await;
     let title = format!("{} {}", wish.verb.title(), wish.object());
-    result(shared, outcome, title, wish.after(&shared.base_path)).await
+    result(shared, request, outcome, title, wish.after(&shared.base_path)).await
 }
 
 /// `POST /lookup`.
 pub(crate) async fn post_lookup(shared: Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
     shared.access.check(&request)?;
     let form = read(&mut request).await?;
+    let view = shared.board.view().await;
+    let visit = Visit::of(&shared, &request, view)?;
     let get = |name| form.get(name).unwrap_or_default();
-    let (topic, channel) = (get("topic"), get("channel"));
-    let typed = [topic, channel];
+    let typed = Typed {
+        topic: get("topic"),
+        channel: get("channel"),
+        refusal: ELSEWHERE,
+    };
     let token = Token::of(&request)?;
     if !token.is_in(form.get("csrf")) {
-        return pages::lookup_page(&shared, (token, true), typed, ELSEWHERE, StatusCode::FORBIDDEN).await;
+        return lookup_page(&shared, &visit, token, typed, Some(StatusCode::FORBIDDEN)).await;
     }
     let asker = shared.asker(&request);
-    let outcome = shared.create(topic, channel, &asker).await;
+    let outcome = shared.create(typed.topic, typed.channel, &asker).await;
     let refusal = match &outcome {
         Err(failure) if failure.message() == "INVALID_TOPIC" => {
             "That is no name for a topic, so nothing was done."
@@ -293,18 +390,50 @@ pub(crate) async fn post_lookup(shared: Arc<Shared>, mut request: Request) -> Re
             "That is no name for a channel, so nothing was done."
         }
         _ => {
-            let after = urls::below(&shared.base_path, &["topics", topic]);
-            return result(&shared, outcome, format!("Create {topic}"), after).await;
+            let after = urls::below(&shared.base_path, &["topics", typed.topic]);
+            return result(
+                &shared,
+                request,
+                outcome,
+                format!("Create {}", typed.topic),
+                after,
+            )
+            .await;
         }
     };
-    pages::lookup_page(
+    let typed = Typed { refusal, ..typed };
+    lookup_page(
         &shared,
-        (token, true),
+        &visit,
+        token,
         typed,
-        refusal,
-        StatusCode::UNPROCESSABLE_ENTITY,
+        Some(StatusCode::UNPROCESSABLE_ENTITY),
     )
     .await
+}
+
+/// `POST /settings`: nothing of the cluster is touched, so everybody may.
+pub(crate) async fn post_settings(shared: Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
+    let form = read(&mut request).await?;
+    let token = Token::of(&request)?;
+    let url = urls::below(&shared.base_path, &["settings"]);
+    if !token.is_in(form.get("csrf")) {
+        return Err(crate::access::forbidden());
+    }
+    let path = urls::home(&shared.base_path);
+    let mut reply = to(&url);
+    let all: [(&str, &[&str]); 3] = [
+        ("theme", &THEMES),
+        ("density", &DENSITIES),
+        ("keys", &["on", "off"]),
+    ];
+    for (name, known) in all {
+        if let Some(value) = form.get(name).filter(|value| known.contains(value)) {
+            let cookie = format!("nsqadmin_{name}={value}; Path={path}; Max-Age=31536000; SameSite=Lax");
+            reply = reply.header(SET_COOKIE, &cookie);
+        }
+    }
+    Ok(reply)
 }
 
 async fn read(request: &mut Request) -> Result<Query, Failure> {
@@ -317,16 +446,14 @@ async fn read(request: &mut Request) -> Result<Query, Failure> {
 /// On to the next page if all went well; otherwise what did not.
 async fn result(
     shared: &Arc<Shared>,
+    request: Request,
     outcome: Result<Steps, Failure>,
     title: String,
     after: String,
 ) -> Result<Reply, Failure> {
-    shared.upstream.forget().await;
+    shared.board.refresh().await;
     let (text, raw, status) = match outcome {
-        Ok(steps) if steps.message().is_empty() => {
-            let reply = Reply::empty().status(StatusCode::SEE_OTHER);
-            return Ok(headers::page(reply.header(LOCATION, &after)));
-        }
+        Ok(steps) if steps.message().is_empty() => return Ok(to(&after)),
         Ok(steps) => (
             "Done in part only: some did not do it. Look at the details, then try again.",
             steps.message(),
@@ -338,16 +465,11 @@ async fn result(
             failure.code(),
         ),
     };
-    let snapshot = shared.upstream.snapshot().await;
-    let mut page = Page::new(Shell::new(&snapshot, &shared.base_path, "", true), title);
-    page.notices.push(Notice {
-        bad: true,
-        text: text.to_owned(),
-        raw,
-    });
-    page.crumbs.push(Link {
-        text: "On to the page it is about".to_owned(),
-        url: after,
-    });
-    html(&page, status)
+    let view = shared.board.view().await;
+    let visit = Visit::of(shared, &request, view)?;
+    let mut page = visit.page("", title);
+    page.warn(text, raw);
+    page.crumb("On to the page it is about", after);
+    page.status = status;
+    page.reply(&visit)
 }

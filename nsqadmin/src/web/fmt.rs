@@ -1,59 +1,6 @@
 //! Numbers as people read them (console spec 7).
 
-use crate::model::Sum;
-
-/// A number in a table: what is shown, how it looks, and the whole truth for the tooltip.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cell {
-    pub(super) text: String,
-    /// `zero`, `unknown`, `partial` or nothing.
-    pub(super) class: &'static str,
-    pub(super) title: String,
-    /// How many nodes a partial sum covers, such as `1/2 nodes`; empty if it covers all.
-    pub(super) note: String,
-}
-
-impl Cell {
-    /// A number that is known.
-    pub(super) fn number(value: i64) -> Self {
-        let class = if value == 0 { "zero" } else { "" };
-        Self {
-            text: count(value),
-            class,
-            title: value.to_string(),
-            note: String::new(),
-        }
-    }
-
-    /// A number that is not known, and why.
-    pub(super) fn unknown(reason: &str) -> Self {
-        Self {
-            text: "–".to_owned(),
-            class: "unknown",
-            title: format!("unknown: {reason}"),
-            note: String::new(),
-        }
-    }
-
-    /// A sum over nodes: unknown if none of them answered, marked if some did not.
-    pub(super) fn sum(sum: Sum) -> Self {
-        match sum {
-            Sum { nodes: 0, .. } => Self::unknown("no node has it"),
-            Sum { answered: 0, .. } => Self::unknown("its nodes do not answer"),
-            Sum {
-                value,
-                nodes,
-                answered,
-            } if answered < nodes => Self {
-                class: "partial",
-                title: format!("{value} on {answered} of {nodes} nodes; the others do not answer"),
-                note: format!("{answered}/{nodes} nodes"),
-                ..Self::number(value)
-            },
-            Sum { value, .. } => Self::number(value),
-        }
-    }
-}
+use std::time::Duration;
 
 /// `9,999,999`, above that `12.3 M` and `4.56 G`.
 pub(super) fn count(value: i64) -> String {
@@ -66,13 +13,90 @@ pub(super) fn count(value: i64) -> String {
     }
 }
 
+/// `0.42/s`, `130/s`, `1.25 k/s`; what is less than one in 200 s is `0/s`.
+pub(super) fn rate(value: f64) -> String {
+    match value {
+        v if v < 0.005 => "0/s".to_owned(),
+        v if v < 0.9995 => format!("{v:.2}/s"),
+        v if v < 9.995 => format!("{v:.2}/s"),
+        v if v < 99.95 => format!("{v:.1}/s"),
+        v if v < 999.5 => format!("{v:.0}/s"),
+        v if v < 999_500.0 => format!("{} k/s", significant(v / 1e3)),
+        v => format!("{} M/s", significant(v / 1e6)),
+    }
+}
+
+/// `512 B`, `1.2 KiB`, `4.1 GiB`.
+#[allow(clippy::cast_precision_loss, reason = "two digits are shown")]
+pub(super) fn bytes(value: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if value < 1024 {
+        return format!("{value} B");
+    }
+    let mut size = value as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1023.95 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or_default();
+    if size < 99.95 {
+        format!("{size:.1} {name}")
+    } else {
+        format!("{size:.0} {name}")
+    }
+}
+
+/// `850 µs`, `4.2 ms`, `1.5 s`, and longer ones as [`seconds`].
+pub(super) fn duration(value: Duration) -> String {
+    let micros = value.as_micros();
+    match micros {
+        0..1_000 => format!("{micros} µs"),
+        1_000..10_000 => format!("{:.1} ms", value.as_secs_f64() * 1e3),
+        10_000..1_000_000 => format!("{} ms", value.as_millis()),
+        1_000_000..10_000_000 => format!("{:.1} s", value.as_secs_f64()),
+        _ => seconds(i64::try_from(value.as_secs()).unwrap_or(i64::MAX)),
+    }
+}
+
 /// `5 s`, `4 min`, `2 h 10 min`, `12 d`.
-pub(super) fn duration(seconds: i64) -> String {
-    match seconds.max(0) {
+pub(super) fn seconds(value: i64) -> String {
+    match value.max(0) {
         s @ 0..60 => format!("{s} s"),
         s @ 60..3_600 => format!("{} min", s / 60),
+        s @ 3_600..86_400 if s % 3_600 < 60 => format!("{} h", s / 3_600),
         s @ 3_600..86_400 => format!("{} h {} min", s / 3_600, s % 3_600 / 60),
         s => format!("{} d", s / 86_400),
+    }
+}
+
+/// RFC 3339 in UTC of Unix seconds, such as `2026-11-26T03:12:00Z`.
+pub(super) fn utc(unix: i64) -> String {
+    let (days, of_day) = (unix.div_euclid(86_400), unix.rem_euclid(86_400));
+    // days since 0000-03-01, in eras of 400 years, so that the leap day is the last of a year
+    let days = days.saturating_add(719_468);
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// `03:12` in UTC.
+pub(super) fn clock(unix: i64) -> String {
+    let of_day = unix.rem_euclid(86_400);
+    format!("{:02}:{:02}", of_day / 3_600, of_day / 60 % 60)
+}
+
+fn significant(value: f64) -> String {
+    match value {
+        v if v < 9.995 => format!("{v:.2}"),
+        v if v < 99.95 => format!("{v:.1}"),
+        v => format!("{v:.0}"),
     }
 }
 
@@ -101,8 +125,9 @@ fn three_digits(value: u64, unit: u64) -> String {
 mod tests {
     use super::*;
 
+    /// Console spec 11.
     #[test]
-    fn counts_are_readable() {
+    fn ui_145_numbers_have_the_formats_of_the_table() {
         for (value, text) in [
             (0, "0"),
             (999, "999"),
@@ -116,36 +141,56 @@ mod tests {
         ] {
             assert_eq!(count(value), text);
         }
-    }
-
-    #[test]
-    fn durations_are_readable() {
-        for (seconds, text) in [
+        for (value, text) in [
+            (0.0, "0/s"),
+            (0.004, "0/s"),
+            (0.42, "0.42/s"),
+            (1.0, "1.00/s"),
+            (9.996, "10.0/s"),
+            (130.2, "130/s"),
+            (1_250.0, "1.25 k/s"),
+            (999_999.0, "1.00 M/s"),
+        ] {
+            assert_eq!(rate(value), text);
+        }
+        for (value, text) in [
+            (0, "0 B"),
+            (512, "512 B"),
+            (1_229, "1.2 KiB"),
+            (4_402_341_478, "4.1 GiB"),
+            (1 << 20, "1.0 MiB"),
+            (u64::MAX, "16777216 TiB"),
+        ] {
+            assert_eq!(bytes(value), text);
+        }
+        for (micros, text) in [
+            (0, "0 µs"),
+            (850, "850 µs"),
+            (4_200, "4.2 ms"),
+            (42_000, "42 ms"),
+            (1_500_000, "1.5 s"),
+            (240_000_000, "4 min"),
+        ] {
+            assert_eq!(duration(Duration::from_micros(micros)), text);
+        }
+        for (value, text) in [
             (-1, "0 s"),
             (59, "59 s"),
             (60, "1 min"),
+            (7_200, "2 h"),
             (7_800, "2 h 10 min"),
             (86_400 * 12 + 5, "12 d"),
         ] {
-            assert_eq!(duration(seconds), text);
+            assert_eq!(seconds(value), text);
         }
-    }
-
-    #[test]
-    fn what_is_not_known_is_never_zero() {
-        let sum = |value, nodes, answered| {
-            Cell::sum(Sum {
-                value,
-                nodes,
-                answered,
-            })
-        };
-        assert_eq!(sum(0, 0, 0).text, "–");
-        assert_eq!(sum(0, 2, 0).text, "–");
-        assert_eq!((sum(0, 2, 2).text.as_str(), sum(0, 2, 2).class), ("0", "zero"));
-        assert_eq!(
-            (sum(7, 2, 1).note.as_str(), sum(7, 2, 1).class),
-            ("1/2 nodes", "partial")
-        );
+        for (unix, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_662_720, "2026-11-26T03:12:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(utc(unix), text);
+        }
     }
 }

@@ -1,12 +1,14 @@
-//! The form that all pages but the overview have: where one is, numbers, what can be done, tables.
+//! The form that all pages have: where one is, what is wrong, numbers over time, what can be done, tables.
 
 use askama::Template;
+use nsq_service::http::{Failure, Reply, StatusCode};
 
-use super::fmt::{Cell, count};
-use super::view::{Shell, Tile};
-
-/// Rows of one table; a page of thousands of rows helps nobody.
-const MAX_ROWS: usize = 500;
+use super::chart::{Chart, Svg};
+use super::shell::Shell;
+use super::table::Table;
+use super::td::Td;
+use super::visit::Visit;
+use super::{export, headers};
 
 /// A page.
 #[derive(Template)]
@@ -16,16 +18,57 @@ pub(super) struct Page {
     pub(super) title: String,
     /// The pages above this one.
     pub(super) crumbs: Vec<Link>,
-    /// `paused`, or on how many nodes it is; empty if nowhere.
-    pub(super) paused: String,
+    /// Beside the title, such as `paused`.
+    pub(super) chips: Vec<Td>,
+    /// The pages beside this one.
+    pub(super) tabs: Vec<(String, String, bool)>,
     pub(super) notices: Vec<Notice>,
+    pub(super) attention: Option<Attention>,
     pub(super) tiles: Vec<Tile>,
     pub(super) actions: Vec<Act>,
+    pub(super) ranges: Vec<(&'static str, bool, String)>,
+    pub(super) charts: Vec<Chart>,
     pub(super) tables: Vec<Table>,
-    pub(super) creation: Option<Creation>,
+    pub(super) forms: Vec<Form>,
+    pub(super) texts: Vec<(&'static str, Vec<(String, String)>)>,
+    /// Files of the main table: CSV and JSON.
+    pub(super) exports: Option<(String, String)>,
+    pub(super) status: StatusCode,
+}
+
+/// A number, and what it was.
+pub(super) struct Tile {
+    pub(super) label: &'static str,
+    pub(super) td: Td,
+    pub(super) spark: Svg,
+}
+
+/// What is wrong.
+pub(super) struct Attention {
+    pub(super) items: Vec<Item>,
+    pub(super) caption: String,
+    /// Said instead of items.
+    pub(super) clear: String,
+    /// There are more than are shown.
+    pub(super) more: Option<Link>,
+    pub(super) help: String,
+}
+
+/// Something that is wrong.
+pub(super) struct Item {
+    pub(super) severity: &'static str,
+    pub(super) icon: &'static str,
+    pub(super) subject: Link,
+    pub(super) text: String,
+    pub(super) since: String,
+    pub(super) since_exact: String,
+    pub(super) rule: String,
+    /// What would end it.
+    pub(super) act: Option<Link>,
 }
 
 /// A link.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Link {
     pub(super) text: String,
     pub(super) url: String,
@@ -42,49 +85,35 @@ pub(super) struct Act {
 /// A sentence, and everything that is known about it.
 #[derive(Default)]
 pub(super) struct Notice {
-    pub(super) bad: bool,
+    pub(super) class: &'static str,
     pub(super) text: String,
     pub(super) raw: String,
+    /// Something to copy.
+    pub(super) code: String,
 }
 
-/// The form that creates topics and channels.
-pub(super) struct Creation {
+/// A form.
+#[derive(Default)]
+pub(super) struct Form {
+    pub(super) heading: &'static str,
     pub(super) url: String,
     pub(super) csrf: String,
-    pub(super) topic: String,
-    pub(super) channel: String,
+    pub(super) hidden: Vec<(&'static str, String)>,
     /// Why what was typed is refused.
     pub(super) refusal: String,
+    pub(super) fields: Vec<Field>,
+    pub(super) hint: &'static str,
+    pub(super) button: &'static str,
 }
 
-/// A table.
-pub(super) struct Table {
-    pub(super) heading: &'static str,
-    pub(super) caption: String,
-    pub(super) columns: Vec<Column>,
-    pub(super) rows: Vec<Vec<Td>>,
-    /// The sum of the rows; empty if it says nothing.
-    pub(super) total: Vec<Td>,
-    /// Said instead of a table without rows.
-    pub(super) empty: &'static str,
-}
-
-/// A column.
-pub(super) struct Column {
-    pub(super) text: &'static str,
-    pub(super) is_number: bool,
-}
-
-/// One place in a table.
+/// A field of a form: text to type, or values to choose from.
 #[derive(Default)]
-pub(super) struct Td {
-    pub(super) text: String,
-    pub(super) url: String,
-    pub(super) class: &'static str,
-    pub(super) title: String,
-    pub(super) note: String,
-    /// A chip: its class and its icon.
-    pub(super) chip: Option<(&'static str, &'static str)>,
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) label: &'static str,
+    pub(super) value: String,
+    pub(super) is_required: bool,
+    pub(super) choices: Vec<(&'static str, bool)>,
 }
 
 impl Page {
@@ -94,135 +123,77 @@ impl Page {
             shell,
             title: title.into(),
             crumbs: Vec::new(),
-            paused: String::new(),
+            chips: Vec::new(),
+            tabs: Vec::new(),
             notices: Vec::new(),
+            attention: None,
             tiles: Vec::new(),
             actions: Vec::new(),
+            ranges: Vec::new(),
+            charts: Vec::new(),
             tables: Vec::new(),
-            creation: None,
+            forms: Vec::new(),
+            texts: Vec::new(),
+            exports: None,
+            status: StatusCode::OK,
         }
     }
 
-    /// Says what upstreams did not answer.
-    pub(super) fn warn(&mut self, raw: String) {
-        if !raw.is_empty() {
-            self.notices.push(Notice {
-                bad: true,
-                text: "Some upstreams did not answer; what they know is missing here.".to_owned(),
-                raw,
-            });
-        }
-    }
-}
-
-impl Table {
-    /// A table of `columns`: those that start with `#` hold numbers.
-    pub(super) fn new(heading: &'static str, columns: &[&'static str], mut rows: Vec<Vec<Td>>) -> Self {
-        let all = rows.len();
-        rows.truncate(MAX_ROWS);
-        let caption = if all > rows.len() {
-            format!("the first {} of {}", rows.len(), number(all).text)
-        } else {
-            number(all).text
-        };
-        Self {
-            heading,
-            caption,
-            columns: columns
-                .iter()
-                .map(|text| Column {
-                    text: text.trim_start_matches('#'),
-                    is_number: text.starts_with('#'),
-                })
-                .collect(),
-            rows,
-            total: Vec::new(),
-            empty: "Nothing here.",
-        }
-    }
-
-    /// The same with the sum of the rows.
-    pub(super) fn sum(mut self, total: Vec<Td>) -> Self {
-        self.total = total;
-        self
-    }
-
-    /// The same with what is said when there are no rows.
-    pub(super) fn or(mut self, empty: &'static str) -> Self {
-        self.empty = empty;
-        self
-    }
-}
-
-impl Td {
-    /// Text.
-    pub(super) fn text(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            ..Self::default()
-        }
-    }
-
-    /// A name that leads to its page.
-    pub(super) fn link(text: impl Into<String>, url: String) -> Self {
-        Self {
+    pub(super) fn crumb(&mut self, text: &str, url: String) {
+        self.crumbs.push(Link {
+            text: text.to_owned(),
             url,
-            ..Self::text(text)
-        }
+        });
     }
 
-    /// A word with an icon.
-    pub(super) fn chip(class: &'static str, icon: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            chip: Some((class, icon)),
-            ..Self::text(text)
-        }
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        self.notices.push(Notice {
+            text: text.into(),
+            ..Notice::default()
+        });
     }
 
-    /// Whether it is paused.
-    pub(super) fn paused(yes: bool) -> Self {
-        if yes {
-            Self::chip("idle", "Ⅱ", "paused")
-        } else {
-            Self::default()
-        }
+    pub(super) fn warn(&mut self, text: impl Into<String>, raw: impl Into<String>) {
+        self.notices.push(Notice {
+            class: "bad",
+            text: text.into(),
+            raw: raw.into(),
+            ..Notice::default()
+        });
     }
 
-    /// Memory and disk of a depth.
-    pub(super) fn split(memory: i64, disk: i64) -> Self {
-        Self {
-            class: "number",
-            title: format!("{memory} in memory, {disk} on disk"),
-            ..Self::text(format!("{} + {}", count(memory), count(disk)))
-        }
+    pub(super) fn tile(&mut self, label: &'static str, td: impl Into<Td>) {
+        self.spark(label, td, Svg::default());
     }
-}
 
-impl From<Cell> for Td {
-    fn from(cell: Cell) -> Self {
-        let class = match cell.class {
-            "zero" => "number zero",
-            "unknown" => "number unknown",
-            "partial" => "number partial",
-            _ => "number",
+    pub(super) fn spark(&mut self, label: &'static str, td: impl Into<Td>, spark: Svg) {
+        let td = Td {
+            key: super::table::key("tile", "", label),
+            ..td.into()
         };
-        Self {
-            text: cell.text,
-            class,
-            title: cell.title,
-            note: cell.note,
-            ..Self::default()
+        self.tiles.push(Tile { label, td, spark });
+    }
+
+    /// The page as HTML, or its main table as what the URL asks for.
+    ///
+    /// # Errors
+    /// 500 if it cannot be written.
+    pub(super) fn reply(mut self, visit: &Visit) -> Result<Reply, Failure> {
+        match visit.query.get("format") {
+            Some("csv") if !self.tables.is_empty() => return Ok(headers::page(export::csv(&self))),
+            Some("json") => return Ok(headers::page(export::json(&self, visit)?.status(self.status))),
+            _ => {}
         }
+        if !self.tables.is_empty() {
+            let with = |format: &str| {
+                let url = visit.place.with(&[]);
+                format!(
+                    "{url}{}format={format}",
+                    if url.contains('?') { '&' } else { '?' }
+                )
+            };
+            self.exports = Some((with("csv"), with("json")));
+        }
+        super::html(&self, self.status)
     }
-}
-
-impl From<i64> for Td {
-    fn from(value: i64) -> Self {
-        Cell::number(value).into()
-    }
-}
-
-/// How many there are.
-pub(super) fn number(many: usize) -> Cell {
-    Cell::number(i64::try_from(many).unwrap_or(i64::MAX))
 }

@@ -1,6 +1,6 @@
 //! Pages of topics, channels and nodes, and what can be done on them.
 
-use crate::support::Cluster;
+use crate::support::{Cluster, bare};
 
 const COOKIE: &str = "Cookie: nsqadmin_csrf=0123456789abcdef0123456789abcdef";
 const TOKEN: &str = "csrf=0123456789abcdef0123456789abcdef";
@@ -11,6 +11,7 @@ async fn post(cluster: &Cluster, path: &str, form: &str) -> (String, String) {
 }
 
 fn has(text: &str, parts: &[&str]) {
+    let text = bare(text);
     for part in parts {
         assert!(text.contains(part), "{part} not in {text}");
     }
@@ -70,7 +71,7 @@ async fn ui_030_a_topic_and_its_nodes() {
             r#"{{"topics":[{{"topic_name":"t1","depth":{depth},"backend_depth":{disk},"message_count":{depth},"channels":[
             {{"channel_name":"c1","depth":2}}]}}]}}"#
         );
-        nsqd.answers("/stats?topic=t1", topic);
+        nsqd.answers("/stats", topic);
     }
     let page = cluster.body("/topics/t1").await;
     has(
@@ -119,16 +120,17 @@ async fn what_is_not_there_is_not_found_and_what_no_nsqd_has_is_said() {
     for nsqd in &cluster.nsqds {
         nsqd.stop().await;
     }
+    cluster.pass(2);
     let (head, page) = cluster.get("/topics/t1").await;
-    has(&head, &["HTTP/1.1 502 "]);
-    has(&page, &["Nothing can be said about topic “t1”"]);
+    has(&head, &["HTTP/1.1 200 "]);
+    has(&page, &["2 of 2 nodes not answering", "unknown"]);
 }
 
 #[tokio::test]
 async fn ui_031_paused_on_some_nodes_is_said_in_words() {
     let cluster = Cluster::start().await;
     let paused = r#"{"topics":[{"topic_name":"t1","paused":true,"channels":[]}]}"#;
-    cluster.nsqds[0].answers("/stats?topic=t1", paused);
+    cluster.nsqds[0].answers("/stats", paused);
     let page = cluster.body("/topics/t1").await;
     has(
         &page,
@@ -143,17 +145,17 @@ async fn a_silent_node_makes_totals_partial() {
     cluster.nsqds[1].stop().await;
     for path in ["/topics/t1", "/topics/t1/c1"] {
         let page = cluster.body(path).await;
-        has(
-            &page,
-            &[
-                "1/2 nodes",
-                "Some upstreams did not answer",
-                "1 of 2 nodes not answering",
-            ],
-        );
+        has(&page, &["1/2 nodes", "1 of 2 nodes not answering"]);
     }
     let page = cluster.body("/nodes").await;
-    has(&page, &["connection refused", "class=\"number unknown\""]);
+    has(
+        &page,
+        &[
+            "connection refused",
+            "class=\"number unknown\"",
+            "<tr class=\"stale\">",
+        ],
+    );
 }
 
 #[tokio::test]
@@ -165,7 +167,8 @@ async fn a_channel_shows_its_clients() {
         r#"{{"channel_name":"c1","depth":8,"backend_depth":3,"client_count":1,"clients":[{client}]}}"#
     );
     let stats = format!(r#"{{"topics":[{{"topic_name":"t1","channels":[{channel}]}}]}}"#);
-    cluster.nsqds[0].answers("/stats?topic=t1", stats);
+    cluster.nsqds[0].answers("/stats?topic=t1", stats.clone());
+    cluster.nsqds[0].answers("/stats", stats);
     let page = cluster.body("/topics/t1/c1").await;
     has(
         &page,
@@ -176,7 +179,7 @@ async fn a_channel_shows_its_clients() {
             ">1,234</td>",
             "sampled 10 % · deflate",
             ">2 h 10 min</td>",
-            "<dt>Depth</dt><dd>9</dd>",
+            "<dt>Depth</dt><dd>9 <small>",
             "?confirm=empty",
         ],
     );
@@ -194,8 +197,7 @@ async fn nodes_lead_to_their_topics() {
         &cluster.body("/nodes").await,
         &[
             &format!(r#"href="{url}">{address}</a>"#),
-            "number partial",
-            ">1/2</td>",
+            r#"<span class="chip warn"><span aria-hidden="true">!</span> 1/2</span>"#,
         ],
     );
     has(
@@ -235,13 +237,7 @@ async fn na_066_lookup_lists_inactive_topics_and_creates() {
             "; Path=/; HttpOnly; SameSite=Strict",
         ],
     );
-    has(
-        &page,
-        &[
-            r#"href="/topics/dead">dead</a>"#,
-            "<td class=\"\" title=\"\">dc</td>",
-        ],
-    );
+    has(&page, &[r#"href="/topics/dead">dead</a>"#, "<td>dc</td>"]);
     assert!(!page.contains(">t1<"), "{page}");
     let (head, page) = post(&cluster, "/lookup", "topic=a+b&channel=x").await;
     has(&head, &["HTTP/1.1 422 "]);
@@ -360,21 +356,21 @@ async fn na_046_ui_008_who_may_not_act_sees_no_action() {
     let cluster = Cluster::start_flags("", true, &["--admin-user=ann"]).await;
     let node = format!("/nodes/{}", cluster.nsqds[0].address);
     for path in ["/", "/nodes", "/counter", "/topics/nope", "/topics/t1"] {
-        has(&cluster.get(path).await.1, &[r#" data-role="viewer">"#]);
+        has(&cluster.get(path).await.1, &[r#" data-role="viewer" "#]);
         let (_, page) = cluster.send("GET", path, &["X-Forwarded-User: ann"], "").await;
-        has(&page, &[r#" data-role="admin">"#]);
+        has(&page, &[r#" data-role="admin" "#]);
         let open = Cluster::start().await;
-        has(&open.get(path).await.1, &[r#" data-role="admin">"#]);
+        has(&open.get(path).await.1, &[r#" data-role="admin" "#]);
     }
     for path in ["/topics/t1", "/topics/t1/c1", &node, "/lookup"] {
         let page = cluster.body(path).await;
         assert!(
-            !page.contains("confirm=") && !page.contains("<form"),
+            !page.contains("confirm=") && !page.contains("method=\"post\""),
             "{path}: {page}"
         );
         let (_, page) = cluster.send("GET", path, &["X-Forwarded-User: ann"], "").await;
         assert!(
-            page.contains("confirm=") || page.contains("<form"),
+            page.contains("confirm=") || page.contains("method=\"post\""),
             "{path}: {page}"
         );
     }

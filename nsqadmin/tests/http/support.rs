@@ -19,6 +19,24 @@ pub(crate) struct Fake {
     tasks: Tasks,
 }
 
+/// Markup without tooltips and the keys of patches: what a person reads, and where.
+pub(crate) fn bare(page: &str) -> String {
+    let mut page = page.to_owned();
+    for attribute in [" data-k=\"", " title=\""] {
+        let mut out = String::new();
+        for (at, part) in page.split(attribute).enumerate() {
+            let kept = if at == 0 {
+                part
+            } else {
+                part.split_once('"').map_or("", |(_, rest)| rest)
+            };
+            out.push_str(kept);
+        }
+        page = out;
+    }
+    page
+}
+
 #[derive(Default)]
 pub(crate) struct Script {
     answers: Mutex<HashMap<String, String>>,
@@ -194,6 +212,10 @@ impl Cluster {
             "--http-address=127.0.0.1:0".to_owned(),
             format!("--base-path={base}"),
         ];
+        if !more.iter().any(|flag| flag.starts_with("--stats-poll-interval=")) {
+            // each page asks, so that it shows what was just scripted
+            args.push("--stats-poll-interval=0".to_owned());
+        }
         args.extend(sources.iter().map(|fake| format!("{flag}={}", fake.address)));
         args.extend(more.iter().map(|&arg| arg.to_owned()));
         let options = Options::from_args(args).unwrap();
@@ -272,9 +294,26 @@ impl Cluster {
         body
     }
 
+    /// Lets time pass for nsqadmin.
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Asks for `path` until `fits` says so of the page.
+    pub(crate) async fn until(&self, path: &str, fits: impl Fn(&str) -> bool) -> String {
+        for _ in 0..600 {
+            let (_, page) = self.get(path).await;
+            if fits(&page) {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{path} never fits: {}", self.get(path).await.1);
+    }
+
     /// The page, read anew.
     pub(crate) async fn page(&self) -> (String, String) {
-        self.clock.advance(Duration::from_secs(2));
+        self.pass(2);
         self.get(if self.base.is_empty() { "/" } else { "" }).await
     }
 }

@@ -1,81 +1,131 @@
 //! nsqlookupds, topics that only they know, and the form that creates.
 
-use std::sync::Arc;
+use super::super::page::{Field, Form, Page};
+use super::super::table::{Column, Plan};
+use super::super::td::Td;
+use super::super::visit::Visit;
+use crate::access::Role;
+use crate::model::Source;
 
-use nsq_service::http::{Failure, Reply, Request, StatusCode};
-
-use super::super::csrf::Token;
-use super::super::page::{Creation, Notice, Page, Table, Td};
-use super::super::view::Shell;
-use super::super::{html, status_of, urls};
-use crate::Shared;
-use crate::api;
-use crate::options::Sources;
-
-/// `GET /lookup`.
-pub(crate) async fn lookup(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    let visitor = (Token::of(&request)?, shared.access.may_act(&request));
-    page(&shared, visitor, ["", ""], "", StatusCode::OK).await
+/// What was typed into the form, and why it is refused.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in super::super) struct Typed<'a> {
+    pub(in super::super) topic: &'a str,
+    pub(in super::super) channel: &'a str,
+    pub(in super::super) refusal: &'a str,
 }
 
-/// The page, with what was `typed` and why it is refused.
-pub(in super::super) async fn page(
-    shared: &Arc<Shared>,
-    (token, may_act): (Token, bool),
-    typed: [&str; 2],
-    refusal: &str,
-    status: StatusCode,
-) -> Result<Reply, Failure> {
-    let snapshot = shared.upstream.snapshot().await;
-    let base = &shared.base_path;
-    let mut page = Page::new(Shell::new(&snapshot, base, "Lookup", may_act), "Lookup");
-    let Sources::Lookupds(lookupds) = shared.upstream.sources() else {
-        page.notices.push(Notice {
-            text: "No nsqlookupd is configured: the nsqds are known by their addresses.".to_owned(),
-            ..Notice::default()
-        });
-        return html(&page, status);
-    };
-    let sources = snapshot.lookupds.iter().map(|source| {
-        let state = match &source.trouble {
-            None => Td::chip("ok", "✓", "ok"),
-            Some(trouble) => Td {
-                title: trouble.raw.clone(),
-                ..Td::chip("bad", "▲", &trouble.reason)
-            },
-        };
-        vec![Td::text(&source.address), state]
-    });
-    page.tables.push(Table::new(
-        "nsqlookupds",
-        &["Address", "State"],
-        sources.collect(),
-    ));
-    // only those that no nsqd is known to have can be inactive
-    let silent = snapshot.topics.iter().filter(|topic| topic.depth.nodes == 0);
-    let names = silent.map(|topic| topic.name.clone()).collect();
-    let inactive = api::inactive_of(shared, &lookupds, names).await.into_iter();
-    let rows = inactive.map(|(topic, channels)| {
-        let url = urls::below(base, &["topics", &topic]);
-        vec![Td::link(topic, url), Td::text(channels.join(", "))]
-    });
-    page.tables.push(
-        Table::new("Inactive topics", &["Topic", "Channels"], rows.collect())
-            .or("There are none: some nsqd has each topic that the nsqlookupds know."),
-    );
-    if may_act {
-        page.creation = Some(Creation {
-            url: urls::below(base, &["lookup"]),
-            csrf: token.text.clone(),
-            topic: typed[0].to_owned(),
-            channel: typed[1].to_owned(),
-            refusal: refusal.to_owned(),
+/// `GET /lookup`. `inactive` has topics without an nsqd, and their channels.
+pub(in super::super) fn lookup(
+    visit: &Visit,
+    inactive: Vec<(String, Vec<String>)>,
+    csrf: &str,
+    typed: Typed<'_>,
+) -> Page {
+    let snapshot = &visit.view.snapshot;
+    let mut page = visit.page("Lookup", "Lookup");
+    page.notices.extend(super::warming(visit));
+    if snapshot.lookupds.is_empty() {
+        if snapshot.generation > 0 {
+            page.say("No nsqlookupd is configured: the nsqds are known by their addresses.");
+        }
+        return page;
+    }
+    if snapshot.is_blind() {
+        page.status = super::StatusCode::BAD_GATEWAY;
+    }
+    page.tables = vec![sources(visit), topics(visit, inactive)];
+    if visit.role >= Role::Operator {
+        page.forms.push(Form {
+            heading: "Create a topic or a channel",
+            url: visit.url(&["lookup"]),
+            csrf: csrf.to_owned(),
+            refusal: typed.refusal.to_owned(),
+            fields: vec![
+                Field {
+                    name: "topic",
+                    label: "Topic name",
+                    value: typed.topic.to_owned(),
+                    is_required: true,
+                    ..Field::default()
+                },
+                Field {
+                    name: "channel",
+                    label: "Channel name, or nothing",
+                    value: typed.channel.to_owned(),
+                    ..Field::default()
+                },
+            ],
+            hint: "1 to 64 letters, digits and . _ -; at the end it may have #ephemeral.",
+            button: "Create",
+            ..Form::default()
         });
     }
-    let status = if status == StatusCode::OK {
-        status_of(&snapshot)
-    } else {
-        status
+    page
+}
+
+fn sources(visit: &Visit) -> super::super::table::Table {
+    let columns = vec![
+        Column::text("address", "Address", "", |source: &&Source| {
+            Td::text(&source.address)
+        }),
+        Column::text("state", "State", "", |source: &&Source| {
+            super::cluster::state(source.trouble.as_ref())
+        }),
+        Column::number(
+            "took",
+            "Answer",
+            "how long its last answer took",
+            |source: &&Source| Td::took(source.took),
+        ),
+        Column::number("nodes", "Nodes", "that it lists", |source: &&Source| {
+            Td::many(source.nodes.len())
+        }),
+        Column::number("topics", "Topics", "that it knows", |source: &&Source| {
+            Td::many(source.topics)
+        }),
+    ];
+    let plan = Plan {
+        id: "nodes",
+        heading: "nsqlookupds",
+        columns,
+        name: Box::new(|source: &&Source| source.address.clone()),
+        ..Plan::default()
     };
-    Ok(token.keep(html(&page, status)?, base))
+    plan.show(
+        visit.view.snapshot.lookupds.iter().collect(),
+        &visit.place,
+        |_| "",
+    )
+    .0
+}
+
+fn topics(visit: &Visit, inactive: Vec<(String, Vec<String>)>) -> super::super::table::Table {
+    type Inactive = (String, Vec<String>);
+    let mut columns = vec![
+        Column::text("topic", "Topic", "", |(topic, _): &Inactive| {
+            Td::link(topic, visit.url(&["topics", topic]))
+        }),
+        Column::text("channels", "Channels", "", |(_, channels): &Inactive| {
+            Td::text(channels.join(", "))
+        }),
+    ];
+    if visit.role >= Role::Admin {
+        columns.push(Column::text("act", "Action", "", |(topic, _): &Inactive| {
+            Td::link(
+                "Delete…",
+                format!("{}?confirm=delete", visit.url(&["topics", topic])),
+            )
+        }));
+    }
+    let plan = Plan {
+        heading: "Inactive topics",
+        columns,
+        sort: "topic",
+        name: Box::new(|(topic, _): &Inactive| topic.clone()),
+        empty: "There are none: some nsqd has each topic that the nsqlookupds know.",
+        is_whole: visit.is_export(),
+        ..Plan::default()
+    };
+    plan.show(inactive, &visit.place, |_| "").0
 }

@@ -1,55 +1,136 @@
-//! What is on the pages of a topic, a channel, a node, and on the lists.
+//! What is on the pages. Each is a function of a [`Visit`] alone, but for a channel's clients and inactive topics, which are asked
+//! for.
 
-mod lists;
+mod attention;
+mod channel;
+mod charts;
+mod clients;
+mod cluster;
+mod columns;
 mod lookup;
-mod names;
+mod node;
+mod nodes;
+mod overview;
+mod search;
+mod settings;
+mod topic;
+mod topics;
 
-use std::sync::Arc;
+pub(super) use channel::channel;
+pub(super) use cluster::cluster;
+pub(super) use lookup::{Typed, lookup};
+pub(super) use node::node;
+pub(super) use nodes::nodes;
+pub(super) use overview::{counter, overview};
+pub(super) use search::{search, straight_to};
+pub(super) use settings::{help, settings};
+pub(super) use topic::topic;
+pub(super) use topics::topics;
 
-pub(crate) use lists::{counter, node, nodes};
-pub(crate) use lookup::lookup;
-pub(super) use lookup::page as lookup_page;
-pub(crate) use names::{channel, topic};
-use nsq_service::http::{Failure, Reply, StatusCode};
+use nsq_service::http::StatusCode;
 
-use super::html;
-use super::page::{Notice, Page};
-use super::view::Shell;
-use crate::Shared;
-use crate::model::{Snapshot, Sum};
+use super::fmt;
+use super::page::{Act, Notice, Page};
+use super::td::Td;
+use super::visit::Visit;
+use crate::access::Role;
+use crate::model::{Of, Spread};
 
-/// The page in place of one that cannot be shown: `what` is not there if the cluster says so, otherwise it is unknown.
-pub(super) fn failed(
-    shared: &Arc<Shared>,
-    snapshot: &Snapshot,
-    what: &str,
-    (is_known, may_act): (bool, bool),
-    failure: &Failure,
-) -> Result<Reply, Failure> {
-    let is_absent = failure.code() == StatusCode::NOT_FOUND || (!is_known && !snapshot.is_blind());
-    let (title, text, status) = if is_absent {
-        ("Not found", format!("There is no {what}."), StatusCode::NOT_FOUND)
-    } else {
-        (
-            "Not known",
+/// The page in place of one about something that is not there, or that nobody can say anything about.
+fn absent(visit: &Visit, what: &str, of: Of<'_>, near: &[(String, String)]) -> Page {
+    let snapshot = &visit.view.snapshot;
+    let mut page = if snapshot.generation == 0 {
+        let mut page = visit.page("", "Not known yet");
+        page.say(format!("The first poll is running, so nothing is known about {what} yet. Load the page again in a moment."));
+        page
+    } else if snapshot.is_blind() {
+        let mut page = visit.page("", "Not known");
+        page.warn(
             format!("Nothing can be said about {what}: who could know does not answer. Nothing was changed."),
-            failure.code(),
-        )
+            raw(visit),
+        );
+        page.status = StatusCode::BAD_GATEWAY;
+        page
+    } else {
+        let mut page = visit.page("", "Not found");
+        let seen = visit.history(|history| history.seen(of));
+        let seen = match seen {
+            Some(seen) => format!(
+                " It was last seen {} ago.",
+                fmt::seconds(snapshot.at.saturating_sub(seen))
+            ),
+            None => String::new(),
+        };
+        page.warn(format!("There is no {what}.{seen}"), "");
+        page.status = StatusCode::NOT_FOUND;
+        page
     };
-    let mut page = Page::new(Shell::new(snapshot, &shared.base_path, "", may_act), title);
-    page.notices.push(Notice {
-        bad: true,
-        text,
-        raw: failure.message().to_owned(),
-    });
-    html(&page, status)
+    for (name, url) in near {
+        page.actions.push(Act {
+            text: name.clone(),
+            url: url.clone(),
+            loses: false,
+        });
+    }
+    page
 }
 
-/// A sum over the nodes that answered, out of those that should have.
-fn sum(value: i64, answered: usize, nodes: usize) -> super::fmt::Cell {
-    super::fmt::Cell::sum(Sum {
-        value,
-        nodes: nodes.max(answered),
-        answered,
+/// What upstreams that do not answer said, in full.
+fn raw(visit: &Visit) -> String {
+    let snapshot = &visit.view.snapshot;
+    let nodes = snapshot.nodes.iter().filter_map(|node| node.trouble.as_ref());
+    let sources = snapshot
+        .lookupds
+        .iter()
+        .filter_map(|source| source.trouble.as_ref());
+    let all: Vec<&str> = sources.chain(nodes).map(|trouble| trouble.raw.as_str()).collect();
+    all.join("\n")
+}
+
+/// `paused`, or on how many nodes; nothing if nowhere.
+fn paused(spread: Spread) -> Td {
+    match spread {
+        Spread { paused: 0, .. } => Td::default(),
+        Spread { paused, answered, .. } if paused == answered => Td::chip("idle", "Ⅱ", "paused"),
+        Spread { paused, answered, .. } => {
+            Td::chip("idle", "Ⅱ", format!("paused on {paused} of {answered} nodes"))
+        }
+    }
+}
+
+fn paused_here(is_paused: bool) -> Td {
+    if is_paused {
+        Td::chip("idle", "Ⅱ", "paused")
+    } else {
+        Td::default()
+    }
+}
+
+/// What may be done with a topic or a channel at `url`.
+fn actions(visit: &Visit, url: &str, what: &str, spread: Spread) -> Vec<Act> {
+    let verbs = [
+        ("Pause", "pause", Role::Operator, spread.paused < spread.answered),
+        ("Unpause", "unpause", Role::Operator, spread.paused > 0),
+        ("Empty", "empty", Role::Admin, spread.answered > 0),
+        ("Delete", "delete", Role::Admin, true),
+    ];
+    let offered = verbs
+        .into_iter()
+        .filter(|(_, _, role, is_offered)| *is_offered && visit.role >= *role);
+    offered
+        .map(|(text, verb, ..)| Act {
+            text: format!("{text} {what}"),
+            url: format!("{url}?confirm={verb}"),
+            loses: matches!(verb, "empty" | "delete"),
+        })
+        .collect()
+}
+
+/// Said on top of a page whose numbers do not cover everything.
+fn warming(visit: &Visit) -> Option<Notice> {
+    let snapshot = &visit.view.snapshot;
+    (visit.view.interval.is_some() && !snapshot.is_complete).then(|| Notice {
+        text: "First poll running: not everybody has answered yet.".to_owned(),
+        ..Notice::default()
     })
 }

@@ -1,0 +1,405 @@
+//! What pages are made of: the newest picture, what is wrong in it, and what the numbers were. With a poll interval a task owns
+//! all three and publishes; without one they are made when a page asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use nsq_service::clock::Clock;
+use nsq_service::tasks::Tasks;
+use parking_lot::RwLock;
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::model::{Finding, Heard, History, Picture, Snapshot, Watch};
+use crate::options::{Polling, Sources};
+use crate::upstream::{Answer, PARALLEL, Upstream};
+
+/// Without polling a picture is used again for this long, so that many readers cost the cluster one question.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// `/info` and the names of topics are asked for again after so many seconds.
+const SELDOM: Duration = Duration::from_secs(60);
+const TOPICS: Duration = Duration::from_secs(30);
+
+/// A node that fails again and again is asked less often: after so many failures and so many seconds.
+const BACKS_OFF: u32 = 3;
+const OFF: i64 = 15;
+const LONG: i64 = 300;
+const LONG_OFF: i64 = 30;
+
+/// Longest wait of an action for a picture that shows what it did.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// What a page is made of.
+pub(crate) struct View {
+    pub(crate) snapshot: Snapshot,
+    /// Worst first.
+    pub(crate) findings: Vec<Finding>,
+    /// Locked for a moment while a picture is added, and while a page reads.
+    pub(crate) history: Arc<RwLock<History>>,
+    /// None without polling.
+    pub(crate) interval: Option<Duration>,
+}
+
+/// Where views come from.
+pub(crate) struct Board {
+    upstream: Arc<Upstream>,
+    clock: Arc<dyn Clock>,
+    source: Source,
+}
+
+enum Source {
+    Polled {
+        views: watch::Receiver<Arc<View>>,
+        /// Room for one: a round that is asked for twice is one round.
+        wanted: mpsc::Sender<()>,
+    },
+    OnDemand(Box<Mutex<OnDemand>>),
+}
+
+/// Asks when somebody looks.
+struct OnDemand {
+    owner: Owner,
+    /// The last view, and when it was made.
+    latest: Option<(Duration, Arc<View>)>,
+}
+
+/// The one owner of what was heard.
+struct Owner {
+    picture: Picture,
+    watch: Watch,
+    history: Arc<RwLock<History>>,
+    interval: Option<Duration>,
+    generation: u64,
+    slow_rounds: u32,
+    topics_at: Option<Duration>,
+    infos_at: Option<Duration>,
+}
+
+/// An answer that came.
+enum Came {
+    Topics(Answer<nsq_http_api::lookupd::Topics>),
+    Nodes(Answer<nsq_http_api::lookupd::Nodes>, Heard),
+    Info(Answer<nsq_http_api::nsqd::Info>),
+    Stats(Box<Answer<nsq_http_api::nsqd::Stats>>, Heard),
+}
+
+type Questions = FuturesUnordered<BoxFuture<'static, Came>>;
+
+impl Board {
+    /// Starts the task that polls, if there is an interval.
+    pub(crate) fn start(
+        polling: &Polling,
+        upstream: Arc<Upstream>,
+        clock: Arc<dyn Clock>,
+        tasks: &Tasks,
+    ) -> Self {
+        let owner = Owner::new(polling);
+        let source = if polling.interval.is_zero() {
+            Source::OnDemand(Box::new(Mutex::new(OnDemand { owner, latest: None })))
+        } else {
+            let (wanted, asked) = mpsc::channel(1);
+            let (publish, views) = watch::channel(Arc::new(owner.first()));
+            let round = Rounds {
+                upstream: Arc::clone(&upstream),
+                clock: Arc::clone(&clock),
+                permits: Arc::new(Semaphore::new(PARALLEL)),
+                questions: Questions::new(),
+                busy: Vec::new(),
+                round: Vec::new(),
+            };
+            tasks.spawn(poll(
+                owner,
+                round,
+                polling.interval,
+                publish,
+                asked,
+                tasks.clone(),
+            ));
+            Source::Polled { views, wanted }
+        };
+        Self {
+            upstream,
+            clock,
+            source,
+        }
+    }
+
+    /// The newest view.
+    pub(crate) async fn view(&self) -> Arc<View> {
+        match &self.source {
+            Source::Polled { views, .. } => Arc::clone(&views.borrow()),
+            Source::OnDemand(latest) => {
+                // held while asking: whoever comes meanwhile gets the same picture
+                let mut latest = latest.lock().await;
+                let OnDemand { owner, latest: view } = &mut *latest;
+                if let Some((at, view)) = view
+                    && self.clock.monotonic().saturating_sub(*at) < FRESH
+                {
+                    return Arc::clone(view);
+                }
+                let mut rounds = Rounds {
+                    upstream: Arc::clone(&self.upstream),
+                    clock: Arc::clone(&self.clock),
+                    permits: Arc::new(Semaphore::new(PARALLEL)),
+                    questions: Questions::new(),
+                    busy: Vec::new(),
+                    round: Vec::new(),
+                };
+                rounds.ask(owner, Duration::ZERO);
+                while let Some(came) = rounds.questions.next().await {
+                    rounds.take(owner, came, Duration::ZERO);
+                }
+                let new = Arc::new(owner.view(&*self.clock));
+                *view = Some((self.clock.monotonic(), Arc::clone(&new)));
+                new
+            }
+        }
+    }
+
+    /// Something was changed: the next view shows it.
+    pub(crate) async fn refresh(&self) {
+        match &self.source {
+            Source::Polled { views, wanted } => {
+                let mut views = views.clone();
+                let before = views.borrow_and_update().snapshot.generation;
+                // full: a round is wanted already
+                let _ = wanted.try_send(());
+                let next = views.wait_for(|view| view.snapshot.generation > before);
+                let _ = tokio::time::timeout(CATCH_UP, next).await;
+            }
+            Source::OnDemand(latest) => latest.lock().await.latest = None,
+        }
+    }
+}
+
+impl Owner {
+    fn new(polling: &Polling) -> Self {
+        Self {
+            picture: Picture::default(),
+            watch: Watch::new(!polling.interval.is_zero()),
+            history: Arc::new(RwLock::new(History::new(polling.history_bytes))),
+            interval: Some(polling.interval).filter(|interval| !interval.is_zero()),
+            generation: 0,
+            slow_rounds: 0,
+            topics_at: None,
+            infos_at: None,
+        }
+    }
+
+    /// Before the first answer.
+    fn first(&self) -> View {
+        View {
+            snapshot: Snapshot::default(),
+            findings: Vec::new(),
+            history: Arc::clone(&self.history),
+            interval: self.interval,
+        }
+    }
+
+    fn view(&mut self, clock: &dyn Clock) -> View {
+        let now = clock.unix_nanos() / 1_000_000_000;
+        let mut snapshot = self.picture.snapshot(now);
+        self.generation += 1;
+        snapshot.generation = self.generation;
+        snapshot.slow_rounds = self.slow_rounds;
+        if self.interval.is_some() {
+            self.history.write().record(&snapshot);
+        }
+        let findings = self.watch.findings(&snapshot, &self.history.read());
+        View {
+            snapshot,
+            findings,
+            ..self.first()
+        }
+    }
+}
+
+/// Asks, and remembers who has not answered yet.
+struct Rounds {
+    upstream: Arc<Upstream>,
+    clock: Arc<dyn Clock>,
+    permits: Arc<Semaphore>,
+    questions: Questions,
+    /// Upstreams that were asked and have not answered, in whatever round.
+    busy: Vec<String>,
+    /// Of these, those of this round.
+    round: Vec<String>,
+}
+
+impl Rounds {
+    /// One question to everybody who has answered the last one; the nodes' are spread over `over`.
+    fn ask(&mut self, owner: &mut Owner, over: Duration) {
+        self.round.clear();
+        let sources = self.upstream.sources();
+        owner.picture.set_sources(&sources);
+        let now = self.clock.monotonic();
+        let is_due = |at: &mut Option<Duration>, after: Duration| {
+            let due = at.is_none_or(|at| now.saturating_sub(at) >= after);
+            if due {
+                *at = Some(now);
+            }
+            due
+        };
+        if let Sources::Lookupds(lookupds) = &sources {
+            // without polling every round stands alone
+            let with_topics = is_due(&mut owner.topics_at, TOPICS) || owner.interval.is_none();
+            for address in lookupds
+                .iter()
+                .filter(|address| !self.busy.contains(address))
+                .cloned()
+                .collect::<Vec<_>>()
+            {
+                self.busy.push(address.clone());
+                self.round.push(address.clone());
+                if with_topics {
+                    let (upstream, address) = (Arc::clone(&self.upstream), address.clone());
+                    self.questions.push(Box::pin(async move {
+                        Came::Topics(upstream.topics_of(address).await)
+                    }));
+                }
+                let (upstream, clock) = (Arc::clone(&self.upstream), Arc::clone(&self.clock));
+                self.questions.push(Box::pin(async move {
+                    let began = clock.monotonic();
+                    let answer = upstream.nodes_of(address).await;
+                    Came::Nodes(answer, heard(&*clock, began))
+                }));
+            }
+        }
+        let with_infos = is_due(&mut owner.infos_at, SELDOM);
+        self.ask_nodes(owner, over, with_infos);
+    }
+
+    fn ask_nodes(&mut self, owner: &Owner, over: Duration, with_infos: bool) {
+        let now = self.clock.unix_nanos() / 1_000_000_000;
+        let nodes = owner.picture.due(now, |trouble| match trouble.failures {
+            0..=BACKS_OFF => 0,
+            _ if now.saturating_sub(trouble.since) < LONG => OFF,
+            _ => LONG_OFF,
+        });
+        let nodes: Vec<String> = nodes
+            .into_iter()
+            .filter(|address| !self.busy.contains(address))
+            .collect();
+        let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX).max(1);
+        for (at, address) in (0_u32..).zip(nodes) {
+            self.busy.push(address.clone());
+            self.round.push(address.clone());
+            if with_infos || owner.picture.is_unknown(&address) {
+                let (upstream, address) = (Arc::clone(&self.upstream), address.clone());
+                self.questions.push(Box::pin(
+                    async move { Came::Info(upstream.info_of(address).await) },
+                ));
+            }
+            let (upstream, clock) = (Arc::clone(&self.upstream), Arc::clone(&self.clock));
+            let permits = Arc::clone(&self.permits);
+            let wait = over / count * at;
+            self.questions.push(Box::pin(async move {
+                if !wait.is_zero() {
+                    sleep(wait).await;
+                }
+                // never closed
+                let _permit = permits.acquire().await;
+                let began = clock.monotonic();
+                let answer = upstream.stats_of(address).await;
+                Came::Stats(Box::new(answer), heard(&*clock, began))
+            }));
+        }
+    }
+
+    fn take(&mut self, owner: &mut Owner, came: Came, over: Duration) {
+        match came {
+            Came::Topics(answer) => owner.picture.hear_topics(answer),
+            Came::Info(answer) => owner.picture.hear_info(answer),
+            Came::Nodes(answer, heard) => {
+                self.is_back(&answer.address);
+                owner.picture.hear_nodes(answer, heard);
+                // nodes that nobody knew before are asked in the same round
+                let known: Vec<String> = self.round.clone();
+                self.ask_nodes_but(owner, &known, over);
+            }
+            Came::Stats(answer, heard) => {
+                self.is_back(&answer.address);
+                owner.picture.hear_stats(*answer, heard);
+            }
+        }
+    }
+
+    fn ask_nodes_but(&mut self, owner: &Owner, known: &[String], over: Duration) {
+        let is_new = owner
+            .picture
+            .addresses()
+            .iter()
+            .any(|address| !known.contains(address) && owner.picture.is_new(address));
+        if is_new {
+            self.ask_nodes(owner, over, false);
+        }
+    }
+
+    fn is_back(&mut self, address: &str) {
+        self.busy.retain(|own| own != address);
+    }
+
+    /// Whether all of this round answered.
+    fn is_over(&self) -> bool {
+        self.round.iter().all(|address| !self.busy.contains(address))
+    }
+}
+
+fn heard(clock: &dyn Clock, began: Duration) -> Heard {
+    let monotonic = clock.monotonic();
+    Heard {
+        at: clock.unix_nanos() / 1_000_000_000,
+        monotonic,
+        took: monotonic.saturating_sub(began),
+    }
+}
+
+/// The task: round after round until the end.
+async fn poll(
+    mut owner: Owner,
+    mut rounds: Rounds,
+    interval: Duration,
+    publish: watch::Sender<Arc<View>>,
+    mut wanted: mpsc::Receiver<()>,
+    tasks: Tasks,
+) {
+    let mut over = Duration::ZERO;
+    loop {
+        let began = Instant::now();
+        rounds.ask(&mut owner, over);
+        let latest = began + interval * 4 / 5;
+        while !rounds.is_over() {
+            tokio::select! {
+                () = tasks.stopping() => return,
+                () = sleep_until(latest) => break,
+                Some(came) = rounds.questions.next() => rounds.take(&mut owner, came, over),
+            }
+        }
+        let round = began.elapsed();
+        owner.slow_rounds = if rounds.is_over() {
+            0
+        } else {
+            owner.slow_rounds.saturating_add(1)
+        };
+        let mut view = owner.view(&*rounds.clock);
+        view.snapshot.round = round;
+        publish.send_replace(Arc::new(view));
+        // the first round is asked at once, the others are spread
+        over = interval * 2 / 5;
+        loop {
+            tokio::select! {
+                () = tasks.stopping() => return,
+                () = sleep_until(began + interval) => break,
+                Some(()) = wanted.recv() => {
+                    over = Duration::ZERO;
+                    break;
+                }
+                Some(came) = rounds.questions.next() => rounds.take(&mut owner, came, over),
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Columns that several tables have.
+
+use super::super::table::Column;
+use super::super::td::Td;
+use crate::model::{NodeState, Numbers, Sum};
+
+/// Something that has numbers, on one node or on many.
+pub(super) trait Counted {
+    fn numbers(&self) -> &Numbers;
+
+    /// The nodes that the numbers cover.
+    fn covers(&self) -> Sum;
+}
+
+/// One value of it.
+fn cell<T: Counted>(thing: &T, value: fn(&Numbers) -> Td) -> Td {
+    value(thing.numbers()).covering(thing.covers())
+}
+
+/// The numbers of a channel.
+pub(super) fn of_channel<'a, T: Counted>() -> Vec<Column<'a, T>> {
+    let number = |key, text, title, value: fn(&Numbers) -> Td| {
+        Column::number(key, text, title, move |thing: &T| cell(thing, value))
+    };
+    vec![
+        number("depth", "Depth", "messages waiting", |n| n.depth.into()),
+        number(
+            "disk",
+            "Memory + disk",
+            "where they wait; sorted by those on disk",
+            |n| Td::split(n.memory(), n.disk),
+        ),
+        number("in_flight", "In flight", "delivered, not answered yet", |n| {
+            n.in_flight.into()
+        }),
+        number("deferred", "Deferred", "waiting for their time", |n| {
+            n.deferred.into()
+        }),
+        number("requeued", "Requeued", "since the nodes started", |n| {
+            n.requeued.into()
+        }),
+        number("timed_out", "Timed out", "since the nodes started", |n| {
+            n.timed_out.into()
+        }),
+        number("messages", "Messages", "entered since the nodes started", |n| {
+            n.messages.into()
+        }),
+        number("in", "In/s", "messages that enter", |n| {
+            Td::rate(n.rates.entered, false)
+        }),
+        number("done", "Done/s", "messages that are finished", |n| {
+            Td::done(&n.rates)
+        }),
+        number("clients", "Clients", "connected consumers", |n| n.clients.into()),
+    ]
+}
+
+/// The numbers of a topic's own queue.
+pub(super) fn of_own_queue<'a, T: Counted>() -> Vec<Column<'a, T>> {
+    let number = |key, text, title, value: fn(&Numbers) -> Td| {
+        Column::number(key, text, title, move |thing: &T| cell(thing, value))
+    };
+    vec![
+        number(
+            "depth",
+            "Topic depth",
+            "messages in the topic's own queue, not handed to channels yet",
+            |n| n.depth.into(),
+        ),
+        number(
+            "disk",
+            "Memory + disk",
+            "where they wait; sorted by those on disk",
+            |n| Td::split(n.memory(), n.disk),
+        ),
+        number("messages", "Messages", "published since the nodes started", |n| {
+            n.messages.into()
+        }),
+        number("in", "In/s", "messages that are published", |n| {
+            Td::rate(n.rates.entered, false)
+        }),
+    ]
+}
+
+/// The node of a row, with how old its numbers are if it is silent.
+pub(super) fn node_link(node: &NodeState, url: String) -> Td {
+    Td {
+        note: age(node),
+        ..Td::link(&node.key, url)
+    }
+}
+
+/// How old the numbers of a silent node are; empty if it answers.
+pub(super) fn age(node: &NodeState) -> String {
+    match (&node.trouble, &node.said) {
+        (Some(_), Some(_)) => format!("{} old", super::fmt::seconds(node.age)),
+        _ => String::new(),
+    }
+}
+
+/// A row whose values are old is grey.
+pub(super) fn stale(node: &NodeState) -> &'static str {
+    if node.trouble.is_some() { "stale" } else { "" }
+}
+
+/// The last row: what it is, the sum of every column, and nothing where a sum says nothing.
+pub(super) fn total<T: Counted>(
+    thing: &T,
+    columns: &[Column<'_, T>],
+    before: usize,
+    after: usize,
+) -> Vec<Td> {
+    let mut total = vec![Td::text("Total")];
+    total.resize(before, Td::default());
+    total.extend(columns.iter().map(|column| (column.cell)(thing)));
+    total.resize(total.len() + after, Td::default());
+    total
+}
