@@ -37,7 +37,7 @@ pub fn run<D: Daemon>(
 
 /// As many open files as the system allows this process: Go's runtime does it too, and service managers count on it when they
 /// give a small soft limit and a large hard one. Without effect on a system that refuses.
-fn raise_file_limit() {
+pub fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

@@ -8,8 +8,10 @@
 //! | [`sources`] | where messages come from: flags that all consuming tools share, and their start |
 //! | [`options`] | `-consumer-opt` and `-producer-opt` |
 //! | `upstreams`, `pool`, `meter` | where messages go on to: which of several takes the next one, and how long they take |
+//! | [`bench`] | the benchmark programs |
 //! | [`to_nsq`], [`tail`], [`stat`], [`nsq_to_file`], [`nsq_to_http`], [`nsq_to_nsq`] | one module for each tool; its `main` is in `src/bin` |
 
+pub mod bench;
 pub mod ending;
 pub mod log;
 mod meter;

@@ -23,9 +23,14 @@ pub(crate) fn now() -> ZonedDateTime {
 
 /// Writes one line. Whoever reads it may be gone, which is no reason to end.
 pub fn line(text: &str) {
+    line_of("", text);
+}
+
+/// The same behind a prefix.
+pub(crate) fn line_of(prefix: &str, text: &str) {
     let stamp = now().strftime("%Y/%m/%d %H:%M:%S").to_string();
     let text = text.trim_end_matches('\n');
-    let _ = std::io::stderr().write_all(format!("{stamp} {text}\n").as_bytes());
+    let _ = std::io::stderr().write_all(format!("{prefix}{stamp} {text}\n").as_bytes());
 }
 
 /// Shows events of the client library from here on.
