@@ -21,6 +21,12 @@ pub(crate) struct CommandLine {
 pub(crate) enum Command {
     /// Run scenarios in pairs and write records, table and pictures
     Run(Run),
+    /// Run the same work at growing amounts, and tell what grows faster than it should
+    Curves(Curves),
+    /// Run a mixed load for long, and fail if memory, latency or anything open grows
+    Soak(Soak),
+    /// Count instructions and system calls for each message (needs valgrind and strace) and compare with bounds
+    Gate(Gate),
     /// Name every scenario, its work and its targets
     List,
     /// Make the table and the pictures again from the records of a run
@@ -47,6 +53,39 @@ pub(crate) struct Run {
     /// Every scenario, about an hour with five pairs
     #[arg(long)]
     pub(crate) full: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Curves {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Only curves whose name matches: connections, topics, channels, body, backlog, deferred
+    #[arg(long)]
+    pub(crate) only: Option<Regex>,
+    /// No amount above this
+    #[arg(long, default_value_t = 10_000_000)]
+    pub(crate) most: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct Soak {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// How long
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) minutes: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct Gate {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The file of bounds
+    #[arg(long, default_value = "crates/bench/bounds.json")]
+    pub(crate) bounds: PathBuf,
+    /// Write what is measured as the new bounds
+    #[arg(long)]
+    pub(crate) write: bool,
 }
 
 /// What every measurement takes.

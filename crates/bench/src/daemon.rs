@@ -31,6 +31,19 @@ impl Running {
     /// # Errors
     /// It does not start, or ends before it listens; the text has the end of what it said.
     pub(crate) fn start(binary: &Path, flags: &[&str], data: &Path) -> Outcome<Self> {
+        Self::start_under(&[], binary, flags, data)
+    }
+
+    /// The same by a program that counts what it does. The child has to be the daemon itself in the end.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub(crate) fn start_under(
+        counter: &[String],
+        binary: &Path,
+        flags: &[&str],
+        data: &Path,
+    ) -> Outcome<Self> {
         let shown = binary.display();
         let [tcp, http, https] = free_ports()?;
         let said =
@@ -38,7 +51,15 @@ impl Running {
         let log = said
             .try_clone()
             .map_err(|why| format!("share the log of {shown}: {why}"))?;
-        let child = Command::new(binary)
+        let mut command = match counter {
+            [] => Command::new(binary),
+            [program, args @ ..] => {
+                let mut command = Command::new(program);
+                command.args(args).arg(binary);
+                command
+            }
+        };
+        let child = command
             .arg("--log-level=error")
             .arg(format!("--data-path={}", data.display()))
             .arg(format!("--tcp-address={tcp}"))
@@ -49,7 +70,7 @@ impl Running {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .map_err(|why| format!("start {shown}: {why}"))?;
+            .map_err(|why| format!("start {}: {why}", command.get_program().display()))?;
         let target = Target {
             tcp,
             http,

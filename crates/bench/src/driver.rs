@@ -114,9 +114,34 @@ impl Session {
         number: usize,
         amount: Option<f64>,
     ) -> Outcome<&Record> {
-        let (daemon, version) = self.daemons.get(number).ok_or("no such daemon")?;
         let flags = self.flags(scenario);
-        let found = quiet_run(&daemon.binary, &flags, work);
+        let found = quiet_run(self.binary(number)?, &flags, work);
+        self.record(scenario, work, pair, number, amount, found)
+    }
+
+    /// The program of this daemon.
+    ///
+    /// # Errors
+    /// There is none of this number.
+    pub(crate) fn binary(&self, number: usize) -> Outcome<&Path> {
+        let (daemon, _) = self.daemons.get(number).ok_or("no such daemon")?;
+        Ok(&daemon.binary)
+    }
+
+    /// Writes down what was found.
+    ///
+    /// # Errors
+    /// The file of records cannot be written.
+    pub(crate) fn record(
+        &mut self,
+        scenario: &Scenario,
+        work: &Work,
+        pair: usize,
+        number: usize,
+        amount: Option<f64>,
+        found: Outcome<Found>,
+    ) -> Outcome<&Record> {
+        let (daemon, version) = self.daemons.get(number).ok_or("no such daemon")?;
         let (found, error) = match found {
             Ok(found) => (found, None),
             Err(why) => (Found::default(), Some(why)),

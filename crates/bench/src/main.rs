@@ -16,8 +16,11 @@
 )]
 
 mod args;
+mod counts;
+mod curves;
 mod daemon;
 mod driver;
+mod gate;
 mod load;
 mod machine;
 mod pictures;
@@ -25,6 +28,7 @@ mod record;
 mod report;
 mod scenario;
 mod scenarios;
+mod soak;
 mod summary;
 mod svg;
 mod usage;
@@ -47,6 +51,9 @@ pub(crate) type Outcome<T = ()> = Result<T, String>;
 fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
         Command::Run(run) => measure(&run),
+        Command::Curves(curves) => curves::run(&curves),
+        Command::Soak(soak) => soak::run(&soak),
+        Command::Gate(gate) => gate::run(&gate),
         Command::List => {
             list();
             Ok(())

@@ -82,6 +82,8 @@ pub(crate) fn unit(figure: &str) -> (String, f64) {
         "cpu_s_per_m" => plain("processor, s/M"),
         "per_second" => plain("messages/s"),
         "rss_mib_peak" => plain("resident at most, MiB"),
+        "rss_mib_before" => plain("resident before the first message, MiB"),
+        "publish_cpu_s_per_m" => plain("processor of publishing, s/M"),
         "rss_mib_after" => plain("resident, MiB"),
         "kib_each" => plain("KiB each"),
         "idle_percent" => plain("idle, % of a core"),

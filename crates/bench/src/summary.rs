@@ -112,6 +112,24 @@ fn verdict(aim: Aim, ours: Option<Spread>, ratio: Option<Spread>) -> Verdict {
     }
 }
 
+/// How fast something grows: the exponent between two points, 1 for linear. None where one of them is nothing.
+pub(crate) fn growth((x0, y0): (f64, f64), (x1, y1): (f64, f64)) -> Option<f64> {
+    let exponent = (y1 / y0).ln() / (x1 / x0).ln();
+    exponent.is_finite().then_some(exponent)
+}
+
+/// The slope of the straight line through points, by least squares. None of fewer than two.
+pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let count = points.len() as f64;
+    let (sum_x, sum_y) = points.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
+    let (mean_x, mean_y) = (sum_x / count, sum_y / count);
+    let (over, under) = points.iter().fold((0.0, 0.0), |(over, under), (x, y)| {
+        (over + (x - mean_x) * (y - mean_y), under + (x - mean_x).powi(2))
+    });
+    let slope = over / under;
+    slope.is_finite().then_some(slope)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +211,24 @@ mod tests {
         let compared = compare(&theirs.each_ref(), &ours.each_ref(), goal);
         assert_eq!(compared.ratio.unwrap().count, 1);
         assert_eq!(compared.verdict, Verdict::Met);
+    }
+
+    #[test]
+    fn growth_is_the_exponent() {
+        for (power, wanted) in [(1, 1.0), (2, 2.0), (0, 0.0)] {
+            let point = |x: f64| (x, x.powi(power));
+            assert!((growth(point(10.0), point(1000.0)).unwrap() - wanted).abs() < 1e-9);
+        }
+        assert_eq!(growth((1.0, 0.0), (2.0, 1.0)), None);
+        assert_eq!(growth((1.0, 5.0), (1.0, 6.0)), None);
+    }
+
+    #[test]
+    fn the_slope_of_a_line_is_its_slope() {
+        let line: Vec<_> = (0..5).map(|x| (f64::from(x), 3.0 * f64::from(x) + 7.0)).collect();
+        assert!((slope(&line).unwrap() - 3.0).abs() < 1e-9);
+        assert_eq!(slope(&line[..1]), None);
+        assert_eq!(slope(&[]), None);
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::process::{self, Outcome, cargo, command, target_dir};
+use crate::process::{self, Outcome, answers, cargo, command, target_dir};
 use crate::tools::{self, Tool};
 
 /// Commands of the program that measure no daemon.
@@ -29,6 +29,30 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         measure.arg(format!("--daemon=ours={}", programs.join("nsqd").display()));
     }
     process::run(measure.args(rest))
+}
+
+/// Programs that count what nsqd does.
+///
+/// # Errors
+/// The list of those that are missing.
+pub(crate) fn counters_present() -> Outcome {
+    let missing: Vec<&str> = ["valgrind", "strace"]
+        .into_iter()
+        .filter(|program| !answers(program, "--version"))
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("not installed: {}", missing.join(", ")))
+    }
+}
+
+/// Counts and ratios against their bounds. A busy machine changes neither by as much as the bounds allow.
+///
+/// # Errors
+/// Something is worse than its bound, or could not be measured.
+pub(crate) fn gate() -> Outcome {
+    run(&["gate".to_owned(), "--force".to_owned()])
 }
 
 /// The program that `NSQD_REFERENCE` names, else one that is built from Go's modules.

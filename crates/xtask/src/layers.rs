@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::process::{self, Outcome, answers, cargo, output, root, target_dir};
 use crate::tools::{self, Tool};
-use crate::{codegen, kube, local, repeat, tidy};
+use crate::{bench, codegen, kube, local, repeat, tidy};
 
 /// One kind of check.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,6 +30,8 @@ pub(crate) enum Layer {
     Unit,
     /// the conformance tests of nsqd and nsqlookupd on the daemons of Go NSQ v1.3.0
     Reference,
+    /// counts of nsqd for each message are within their bounds, and so is its ratio to Go's
+    Counts,
     /// the operator on a real Kubernetes, with the daemons in pods
     Kube,
     /// whole-system tests with real clients
@@ -50,7 +52,7 @@ impl From<String> for Stop {
 }
 
 /// The order of CI. The end-to-end layer is last: its output closes with cargo's own summary lines.
-const ORDER: [Layer; 10] = [
+const ORDER: [Layer; 11] = [
     Layer::Format,
     Layer::Lints,
     Layer::Tidy,
@@ -59,6 +61,7 @@ const ORDER: [Layer; 10] = [
     Layer::Tools,
     Layer::Unit,
     Layer::Reference,
+    Layer::Counts,
     Layer::Kube,
     Layer::E2e,
 ];
@@ -74,6 +77,7 @@ impl fmt::Display for Layer {
             Self::Tools => "tools",
             Self::Unit => "unit and conformance tests",
             Self::Reference => "conformance tests on the reference",
+            Self::Counts => "counts for each message",
             Self::Kube => "tests on Kubernetes",
             Self::E2e => "whole-system tests",
         })
@@ -169,6 +173,11 @@ fn run_layer(layer: Layer) -> Result<(), Stop> {
         Layer::Reference => {
             tools::programs_present().map_err(Stop::Cannot)?;
             reference()?;
+        }
+        Layer::Counts => {
+            tools::programs_present().map_err(Stop::Cannot)?;
+            bench::counters_present().map_err(Stop::Cannot)?;
+            bench::gate()?;
         }
         Layer::Kube => {
             if let Some(obstacle) = kube::obstacle() {

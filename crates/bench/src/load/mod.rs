@@ -8,6 +8,7 @@ mod footprint;
 mod http;
 mod life;
 mod publish;
+pub(crate) mod soak;
 mod stream;
 mod timers;
 mod timetable;

@@ -25,14 +25,14 @@ const AT_ONCE: usize = 60_000;
 
 /// When message `number` of a sender is due.
 #[derive(Clone, Copy)]
-struct Schedule {
+pub(super) struct Schedule {
     start: u64,
     gap: f64,
 }
 
 impl Schedule {
     /// Senders take turns.
-    fn of(work: &Timetable, start: u64, sender: usize) -> Self {
+    pub(super) fn of(work: &Timetable, start: u64, sender: usize) -> Self {
         let gap = 1e9 / work.rate * work.connections as f64;
         let own = gap * sender as f64 / work.connections as f64;
         Self {
@@ -121,7 +121,7 @@ pub(super) fn run(work: &Timetable, target: Target) -> Outcome<Found> {
 type Histogram = hdrhistogram::Histogram<u64>;
 
 /// Sends by the schedule on one thread and reads the answers on another. Latency of answers, lateness of the sender.
-fn send(
+pub(super) fn send(
     work: &Timetable,
     mut conn: Conn,
     schedule: Schedule,
