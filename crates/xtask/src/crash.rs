@@ -39,8 +39,17 @@ pub(crate) fn run(rounds: usize, reference: bool) -> Outcome {
 /// # Errors
 /// A build failed, or a message that it finished was in no file.
 pub(crate) fn archive(rounds: usize) -> Outcome {
-    let programs = ["--bin", "nsqd", "--bin", "nsqlookupd", "--bin", "nsq_to_file"];
-    process::run(cargo().args(["build", "--release", "--locked"]).args(programs))?;
+    process::run(cargo().args([
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "nsqd",
+        "-p",
+        "nsqlookupd",
+        "-p",
+        "nsq-tools",
+    ]))?;
     println!("| files | rounds | messages | lost | twice in files |\n|---|---|---|---|---|");
     process::run(
         cargo()

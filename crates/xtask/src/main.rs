@@ -24,6 +24,7 @@ mod local;
 mod process;
 mod repeat;
 mod scale;
+mod speed;
 mod tidy;
 mod tools;
 
@@ -76,6 +77,12 @@ enum Task {
         /// Rounds for each form of its files
         #[arg(long, default_value_t = 100)]
         rounds: usize,
+    },
+    /// Measure the processor time of nsq_to_nsq and nsq_to_file beside that of Go's
+    SpeedTools {
+        /// Messages of each run
+        #[arg(long, default_value_t = 300_000)]
+        messages: usize,
     },
     /// Kill the operator at each of its writes, before and after the API server has heard of it, one per life of a cluster; takes
     /// hours (the layer kube does all of them in one life)
@@ -138,6 +145,7 @@ fn main() -> ExitCode {
         Some(Task::Codegen { check }) => codegen::run(check),
         Some(Task::Crash { rounds, reference }) => crash::run(rounds, reference),
         Some(Task::CrashArchive { rounds }) => crash::archive(rounds),
+        Some(Task::SpeedTools { messages }) => speed::run(messages),
         Some(Task::CrashOperator) => crash::operator(),
         Some(Task::CrashDrain { deaths, messages }) => crash::drain(deaths, messages),
         Some(Task::Kube { action }) => kube::cluster(action),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nsq_client::{Consumer, ConsumerOptions};
 use nsq_service::flags::{Flag, Program};
 use nsq_service::program::raise_file_limit;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::interval;
 
 use super::{NSQD, Plan, number};
@@ -48,11 +48,18 @@ async fn load(nsqd: &str, count: usize) -> Result<(), End> {
         options.config = Plan::config(NAME, NAME);
         options.nsqd_tcp_addresses = vec![nsqd.to_owned()];
         clients.spawn(client(options));
+        if let Some(ended) = clients.try_join_next() {
+            result_of(ended)?;
+        }
     }
     while let Some(ended) = clients.join_next().await {
-        ended.map_err(|_| "a client has ended early")??;
+        result_of(ended)?;
     }
     Ok(())
+}
+
+fn result_of(ended: Result<Result<(), End>, JoinError>) -> Result<(), End> {
+    ended.map_err(|_| "a client has ended early")?
 }
 
 async fn client(options: ConsumerOptions) -> Result<(), End> {
