@@ -44,12 +44,12 @@ fn cpu(process: &Process) -> Duration {
 
 /// Text of a log: no two lines are the same, and each has 200 bytes.
 fn fill(nsqd: &Daemon, count: usize) {
-    assert_eq!(
-        http::post(&nsqd.http, "/channel/create?topic=speed&channel=c", "")
-            .unwrap()
-            .0,
-        200
-    );
+    for path in [
+        "/topic/create?topic=speed",
+        "/channel/create?topic=speed&channel=c",
+    ] {
+        assert_eq!(http::post(&nsqd.http, path, "").unwrap().0, 200);
+    }
     for first in (0..count).step_by(BATCH) {
         let lines = (first..count.min(first + BATCH)).map(|n| {
             let head = format!(
