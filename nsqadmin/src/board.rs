@@ -160,6 +160,14 @@ impl Board {
         }
     }
 
+    /// Views as they come; none without polling.
+    pub(crate) fn views(&self) -> Option<watch::Receiver<Arc<View>>> {
+        match &self.source {
+            Source::Polled { views, .. } => Some(views.clone()),
+            Source::OnDemand(_) => None,
+        }
+    }
+
     /// Something was changed: the next view shows it.
     pub(crate) async fn refresh(&self) {
         match &self.source {

@@ -9,6 +9,7 @@
 //! | `upstream` | asks nsqlookupds and nsqds in parallel, bounded; unreachable is a value | what the answers mean |
 //! | `board` | the task that asks the cluster again and again, and what pages are made of | HTML |
 //! | `model` | answers as one picture, what is wrong in it, what it was. Pure | HTTP, HTML, the clock |
+//! | `fmt` | numbers as people read them. Pure | what they count |
 //! | `api` | the reference's JSON API, its actions and `/config` | HTML |
 //! | `access` | who may act | what an action does |
 //! | `notify` | tells another service about actions, one at a time | |
@@ -20,6 +21,7 @@
 mod access;
 mod api;
 mod board;
+mod fmt;
 mod metrics;
 mod model;
 mod notify;
@@ -56,6 +58,9 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(6);
 struct Shared {
     upstream: Arc<Upstream>,
     board: Board,
+    live: web::Live,
+    /// For streams, which live as long as somebody looks.
+    tasks: Tasks,
     metrics: Arc<Metrics>,
     notifier: Option<Notifier>,
     access: Access,
@@ -104,7 +109,8 @@ impl Admin {
             "" => None,
             address => Some(bind(address).await?),
         };
-        let metrics = Arc::new(Metrics::new(clock.unix_nanos() / 1_000_000_000).map_err(Failure::Metrics)?);
+        let started = clock.unix_nanos();
+        let metrics = Arc::new(Metrics::new(started / 1_000_000_000).map_err(Failure::Metrics)?);
         let client = Client {
             connect_timeout: options.connect_timeout,
             request_timeout: options.request_timeout,
@@ -121,6 +127,8 @@ impl Admin {
         let shared = Arc::new(Shared {
             upstream,
             board,
+            live: web::Live::new(options.max_streams, started),
+            tasks: tasks.clone(),
             metrics,
             notifier,
             access: options.access,

@@ -10,7 +10,7 @@ use nsq_service::flags::{Flag, Program, Values};
 use nsq_service::log;
 use nsq_service::tls::ClientSettings;
 
-use crate::access::Access;
+use crate::access::{Access, Members, Role};
 
 /// The flag table.
 pub const FLAGS: &[Flag] = &[
@@ -36,6 +36,7 @@ pub const FLAGS: &[Flag] = &[
         "<addr>:<port> or a path to listen on for probes and scrapers: /ping, /livez, /ready and /metrics (default none)",
     ),
     Flag::string("base-path", "/", "URL base path"),
+    Flag::int("live-max-streams", "200", "open pages that get live numbers at a time"),
     Flag::string("cluster-name", "", "name of the cluster, shown on every page"),
     Flag::duration(
         "stats-poll-interval",
@@ -96,6 +97,39 @@ pub const FLAGS: &[Flag] = &[
     )
     .key("admin_users"),
     Flag::strings(
+        "operator-user",
+        "user who may pause, unpause and create (may be given multiple times)",
+    )
+    .key("operator_users"),
+    Flag::strings(
+        "viewer-user",
+        "user who may only look (may be given multiple times)",
+    )
+    .key("viewer_users"),
+    Flag::string(
+        "acl-groups-http-header",
+        "",
+        "HTTP header with the groups of the authenticated user, with commas between",
+    ),
+    Flag::strings("admin-group", "group whose members may do everything (may be given multiple times)").key("admin_groups"),
+    Flag::strings(
+        "operator-group",
+        "group whose members may pause, unpause and create (may be given multiple times)",
+    )
+    .key("operator_groups"),
+    Flag::strings("viewer-group", "group whose members may only look (may be given multiple times)").key("viewer_groups"),
+    Flag::string(
+        "default-role",
+        "",
+        "role of everybody else: viewer, operator or admin (default admin if no user and no group has a role, else viewer)",
+    ),
+    Flag::bool("read-only", false, "refuse every action, also those of the JSON API"),
+    Flag::strings(
+        "allowed-origin",
+        "origin beside our own whose pages may send forms, such as https://admin.example (may be given multiple times)",
+    )
+    .key("allowed_origins"),
+    Flag::strings(
         "lookupd-http-address",
         "lookupd HTTP address (may be given multiple times)",
     )
@@ -118,6 +152,8 @@ pub struct Options {
     pub base_path: String,
     /// What the cluster is called; empty for nothing.
     pub cluster_name: String,
+    /// Open pages that get patches.
+    pub max_streams: usize,
     /// How often the cluster is looked at.
     pub polling: Polling,
     /// Where the cluster is learned from.
@@ -192,6 +228,7 @@ impl Options {
             ops_address: values.string("ops-address").to_owned(),
             base_path: base_path(values.string("base-path")),
             cluster_name: values.string("cluster-name").to_owned(),
+            max_streams: usize::try_from(values.int("live-max-streams")).unwrap_or(0),
             polling: Polling {
                 interval: values.duration("stats-poll-interval"),
                 history_bytes: usize::try_from(values.size("history-max-bytes")).unwrap_or(usize::MAX),
@@ -204,14 +241,42 @@ impl Options {
             statsd_interval: values.duration("statsd-interval"),
             notify: notify(values.string("notification-http-endpoint"))?,
             config_from: cidr(values.string("allow-config-from-cidr"))?,
-            access: Access {
-                header: values.string("acl-http-header").to_owned(),
-                admins: values.strings("admin-user").to_vec(),
-            },
+            access: access(values)?,
             log,
             values: values.clone(),
         })
     }
+}
+
+fn access(values: &Values) -> Result<Access, String> {
+    let members = |role, users, groups| {
+        let members = Members {
+            users: values.strings(users).to_vec(),
+            groups: values.strings(groups).to_vec(),
+        };
+        (role, members)
+    };
+    let members = [
+        members(Role::Viewer, "viewer-user", "viewer-group"),
+        members(Role::Operator, "operator-user", "operator-group"),
+        members(Role::Admin, "admin-user", "admin-group"),
+    ];
+    let is_open = members.iter().all(|(_, members)| *members == Members::default());
+    let default = match values.string("default-role") {
+        "" if is_open => Role::Admin,
+        "" => Role::Viewer,
+        text => Role::of(text).ok_or_else(|| {
+            format!("failed to parse --default-role ({text}) - one of viewer, operator and admin")
+        })?,
+    };
+    Ok(Access {
+        header: values.string("acl-http-header").to_owned(),
+        groups_header: values.string("acl-groups-http-header").to_owned(),
+        members,
+        default,
+        is_read_only: values.bool("read-only"),
+        origins: values.strings("allowed-origin").to_vec(),
+    })
 }
 
 fn notify(url: &str) -> Result<Option<Target>, String> {

@@ -32,6 +32,8 @@ pub(crate) enum Layer {
     Reference,
     /// counts of nsqd for each message are within their bounds, and so is its ratio to Go's
     Counts,
+    /// the console in a browser
+    Browser,
     /// the operator on a real Kubernetes, with the daemons in pods
     Kube,
     /// whole-system tests with real clients
@@ -52,7 +54,7 @@ impl From<String> for Stop {
 }
 
 /// The order of CI. The end-to-end layer is last: its output closes with cargo's own summary lines.
-const ORDER: [Layer; 11] = [
+const ORDER: [Layer; 12] = [
     Layer::Format,
     Layer::Lints,
     Layer::Tidy,
@@ -62,6 +64,7 @@ const ORDER: [Layer; 11] = [
     Layer::Unit,
     Layer::Reference,
     Layer::Counts,
+    Layer::Browser,
     Layer::Kube,
     Layer::E2e,
 ];
@@ -78,6 +81,7 @@ impl fmt::Display for Layer {
             Self::Unit => "unit and conformance tests",
             Self::Reference => "conformance tests on the reference",
             Self::Counts => "counts for each message",
+            Self::Browser => "tests in a browser",
             Self::Kube => "tests on Kubernetes",
             Self::E2e => "whole-system tests",
         })
@@ -178,6 +182,15 @@ fn run_layer(layer: Layer) -> Result<(), Stop> {
             tools::programs_present().map_err(Stop::Cannot)?;
             bench::counters_present().map_err(Stop::Cannot)?;
             bench::gate()?;
+        }
+        Layer::Browser => {
+            tools::browser_present().map_err(Stop::Cannot)?;
+            Tool::Browser.install()?;
+            let folder = tools::folder().join(Tool::BROWSER);
+            process::run(
+                tell(process::command("node").current_dir(&folder).arg("--test"))
+                    .arg(folder.join("console.test.mjs")),
+            )?;
         }
         Layer::Kube => {
             if let Some(obstacle) = kube::obstacle() {

@@ -27,6 +27,8 @@ pub(crate) enum Tool {
     Prometheus,
     /// Grafana's own types for dashboards, as JSON schemas
     Dashboards,
+    /// Drives Chromium through the console.
+    Browser,
 }
 
 /// Where the tools are.
@@ -39,14 +41,17 @@ pub(crate) fn folder() -> PathBuf {
 /// # Errors
 /// The list of those that are missing.
 pub(crate) fn programs_present() -> Result<(), String> {
-    let needed = [
+    present(&[
         ("go", "version"),
         ("python3", "--version"),
         ("node", "--version"),
         ("npm", "--version"),
         ("javac", "-version"),
         ("mvn", "--version"),
-    ];
+    ])
+}
+
+fn present(needed: &[(&str, &str)]) -> Result<(), String> {
     let missing: Vec<&str> = needed
         .iter()
         .filter(|(name, arg)| !answers(name, arg))
@@ -59,11 +64,26 @@ pub(crate) fn programs_present() -> Result<(), String> {
     }
 }
 
+/// The programs that drive a browser.
+///
+/// # Errors
+/// The list of those that are missing.
+pub(crate) fn browser_present() -> Result<(), String> {
+    present(&[
+        ("node", "--version"),
+        ("npm", "--version"),
+        ("chromium", "--version"),
+    ])
+}
+
 impl Tool {
+    /// The folder of the browser tests below [`folder`].
+    pub(crate) const BROWSER: &'static str = "browser";
+
     /// The folder of the reference's programs below [`folder`].
     pub(crate) const REFERENCE: &'static str = "go-nsq-daemons";
 
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Reference,
         Self::GoNsq,
         Self::Pynsq,
@@ -73,6 +93,7 @@ impl Tool {
         Self::TokioNsq,
         Self::Prometheus,
         Self::Dashboards,
+        Self::Browser,
     ];
 
     /// Folder with the pinned list, and the files whose change means installing again.
@@ -104,6 +125,17 @@ impl Tool {
                     "tsconfig.json",
                 ],
             ),
+            Self::Browser => (
+                root().join("nsqadmin/ui-tests"),
+                &[
+                    "package.json",
+                    "package-lock.json",
+                    "console.test.mjs",
+                    "fakes.mjs",
+                    "fixtures.mjs",
+                    "support.mjs",
+                ],
+            ),
         }
     }
 
@@ -126,6 +158,7 @@ impl Tool {
             Self::TokioNsq => "tokio-nsq",
             Self::Prometheus => "prometheus",
             Self::Dashboards => "dashboards",
+            Self::Browser => Self::BROWSER,
         }
     }
 
@@ -162,7 +195,7 @@ impl Tool {
                 let list = source.join("requirements.txt").to_string_lossy().into_owned();
                 run(command(&pip).args(["install", "--disable-pip-version-check", "-q", "-r", &list]))
             }
-            Self::Nsqjs => npm(source, target, self.source().1),
+            Self::Nsqjs | Self::Browser => npm(source, target, self.source().1),
             Self::NsqJ => {
                 let to = format!("-DoutputDirectory={}", target.display());
                 run(command("mvn").current_dir(source).args([

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::producers::producers;
 use super::steps::Steps;
 use crate::Shared;
+use crate::access::Role;
 use crate::notify::{Asker, Event};
 use crate::options::Sources;
 
@@ -102,7 +103,7 @@ fn path_of(verb: &str, topic: &str, channel: Option<&str>) -> String {
 
 /// `POST /api/topics`
 pub(crate) async fn create(shared: Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
-    shared.access.check(&request)?;
+    shared.access.check(&request, Role::Operator)?;
     let asker = shared.asker(&request);
     let wanted: Creation = body(&mut request).await?;
     let topic = wanted.topic.unwrap_or_default();
@@ -239,24 +240,27 @@ pub(crate) async fn act_on_channel(shared: Arc<Shared>, request: Request) -> Res
 }
 
 async fn act(shared: Arc<Shared>, mut request: Request, on_channel: bool) -> Result<Reply, Failure> {
-    shared.access.check(&request)?;
+    shared.access.check(&request, Role::Operator)?;
     let asker = shared.asker(&request);
     let wanted: Action = body(&mut request).await?;
     let channel = on_channel.then(|| request.param("channel"));
     let verb = wanted.action.unwrap_or_default();
+    if verb == "empty" {
+        shared.access.check(&request, Role::Admin)?;
+    }
     done(&shared.act(&verb, request.param("topic"), channel, &asker).await?)
 }
 
 /// `DELETE /api/topics/:topic`
 pub(crate) async fn delete_topic(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    shared.access.check(&request)?;
+    shared.access.check(&request, Role::Admin)?;
     let asker = shared.asker(&request);
     done(&shared.delete(request.param("topic"), None, &asker).await?)
 }
 
 /// `DELETE /api/topics/:topic/:channel`
 pub(crate) async fn delete_channel(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    shared.access.check(&request)?;
+    shared.access.check(&request, Role::Admin)?;
     let asker = shared.asker(&request);
     let channel = Some(request.param("channel"));
     done(&shared.delete(request.param("topic"), channel, &asker).await?)
@@ -264,7 +268,7 @@ pub(crate) async fn delete_channel(shared: Arc<Shared>, request: Request) -> Res
 
 /// `DELETE /api/nodes/:node`: takes a topic away from one node.
 pub(crate) async fn tombstone(shared: Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
-    shared.access.check(&request)?;
+    shared.access.check(&request, Role::Admin)?;
     let asker = shared.asker(&request);
     let wanted: Result<Tombstone, Failure> = body(&mut request).await;
     let topic = wanted.map_err(|_| Failure::bad_request("INVALID_BODY"))?.topic;

@@ -9,6 +9,7 @@ use nsq_service::listen::Peer;
 use nsq_service::log::{self, Level};
 
 use crate::Shared;
+use crate::access::Role;
 use crate::access::forbidden;
 
 const LOOKUPDS: &str = "nsqlookupd_http_addresses";
@@ -46,7 +47,7 @@ pub(crate) async fn show(shared: Arc<Shared>, request: Request) -> Result<Reply,
 /// `PUT /config/:opt`. Who may not act may not set anything either, beyond the reference's rule.
 pub(crate) async fn change(shared: Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
     check_peer(shared.config_from, request.peer())?;
-    shared.access.check(&request)?;
+    shared.access.check(&request, Role::Admin)?;
     let option = request.param("opt").to_owned();
     let body = request.body.read(MAX_VALUE).await.map_err(|error| match error {
         BodyError::TooLarge(_) => Failure::too_large("INVALID_VALUE"),

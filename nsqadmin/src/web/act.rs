@@ -331,7 +331,7 @@ pub(crate) async fn post_channel(shared: Arc<Shared>, request: Request) -> Resul
 }
 
 async fn post(shared: &Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
-    shared.access.check(&request)?;
+    shared.access.check(&request, Role::Operator)?;
     let form = read(&mut request).await?;
     let view = shared.board.view().await;
     let visit = Visit::of(shared, &request, view)?;
@@ -366,7 +366,7 @@ async fn post(shared: &Arc<Shared>, mut request: Request) -> Result<Reply, Failu
 
 /// `POST /lookup`.
 pub(crate) async fn post_lookup(shared: Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
-    shared.access.check(&request)?;
+    shared.access.check(&request, Role::Operator)?;
     let form = read(&mut request).await?;
     let view = shared.board.view().await;
     let visit = Visit::of(&shared, &request, view)?;

@@ -50,6 +50,7 @@ fn hash_of(file: &rust_embed::EmbeddedFile) -> String {
 
 fn content_type(name: &str) -> Option<&'static str> {
     match name.rsplit_once('.')?.1 {
+        "js" => Some("text/javascript; charset=utf-8"),
         "css" => Some("text/css; charset=utf-8"),
         "svg" => Some("image/svg+xml"),
         _ => None,

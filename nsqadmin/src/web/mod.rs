@@ -5,9 +5,10 @@
 //! | [`visit`] | who looks at what |
 //! | [`place`] | the page and what was chosen on it |
 //! | [`page`], [`shell`] | the form of all pages, and their frame |
-//! | [`table`], [`td`], [`chart`], [`fmt`] | tables, values, charts, numbers |
+//! | [`table`], [`td`], [`chart`] | tables, values, charts |
 //! | [`pages`] | what is on them |
 //! | [`export`] | the same for machines |
+//! | [`live`] | patches for open pages |
 //! | [`act`] | asks before something is done, and does it |
 //! | [`csrf`] | tells our forms from those of other sites |
 
@@ -16,8 +17,8 @@ mod assets;
 mod chart;
 mod csrf;
 mod export;
-mod fmt;
 mod headers;
+mod live;
 mod page;
 mod pages;
 mod place;
@@ -33,13 +34,16 @@ pub(crate) use act::{post_channel, post_lookup, post_settings, post_topic};
 use askama::Template;
 pub(crate) use assets::asset;
 use csrf::Token;
+pub(crate) use live::{Live, stream};
 use nsq_service::http::header::LOCATION;
 use nsq_service::http::{Failure, Reply, Request, StatusCode};
+use page::Page;
 use pages::Typed;
 use visit::Visit;
 
 use crate::Shared;
 use crate::api::{self, Steps};
+use crate::fmt;
 use crate::options::Sources;
 
 /// A page with its headers.
@@ -56,73 +60,45 @@ fn to(url: &str) -> Reply {
     headers::page(reply.header(LOCATION, url))
 }
 
-/// `GET /`.
-pub(crate) async fn overview(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    let view = shared.board.view().await;
-    let visit = Visit::of(&shared, &request, view)?;
-    pages::overview(&visit).reply(&visit)
+/// The page at a path, if it is one whose values change by themselves.
+async fn page_at(shared: &Shared, visit: &Visit, path: &str) -> Option<Page> {
+    let below = path.strip_prefix(&shared.base_path)?;
+    let segments: Vec<&str> = below.trim_start_matches('/').split('/').collect();
+    let page = match *segments.as_slice() {
+        [""] => pages::overview(visit),
+        ["topics"] => pages::topics(visit),
+        ["topics", topic] => pages::topic(visit, topic),
+        ["topics", topic, channel] => {
+            let mut steps = Steps::default();
+            let record = api::read_channel(shared, topic, channel, &mut steps).await;
+            let record = record.as_ref().map_err(Failure::message);
+            pages::channel(visit, (topic, channel), record)
+        }
+        ["nodes"] => pages::nodes(visit),
+        ["nodes", node] => pages::node(visit, node),
+        ["counter"] => pages::counter(visit),
+        ["cluster"] => pages::cluster(visit),
+        _ => return None,
+    };
+    Some(visit.live(page))
 }
 
-/// `GET /topics`.
-pub(crate) async fn topics(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
+/// `GET` of one of those pages; with `?confirm=` one of a topic or a channel asks before something is done.
+pub(crate) async fn live_page(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
     let view = shared.board.view().await;
     let visit = Visit::of(&shared, &request, view)?;
-    pages::topics(&visit).reply(&visit)
-}
-
-/// `GET /topics/:topic`, which with `?confirm=` asks before something is done.
-pub(crate) async fn topic(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    let view = shared.board.view().await;
-    let visit = Visit::of(&shared, &request, view)?;
-    if let Some(verb) = visit.query.get("confirm") {
+    if let Some(verb) = visit
+        .query
+        .get("confirm")
+        .filter(|_| !request.param("topic").is_empty())
+    {
         return act::confirm(&shared, &request, &visit, verb);
     }
-    pages::topic(&visit, request.param("topic")).reply(&visit)
-}
-
-/// `GET /topics/:topic/:channel`, which with `?confirm=` asks before something is done.
-pub(crate) async fn channel(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    let view = shared.board.view().await;
-    let visit = Visit::of(&shared, &request, view)?;
-    if let Some(verb) = visit.query.get("confirm") {
-        return act::confirm(&shared, &request, &visit, verb);
+    let path = request.path().to_owned();
+    match page_at(&shared, &visit, &path).await {
+        Some(page) => page.reply(&visit),
+        None => Err(Failure::not_found("NOT_FOUND")),
     }
-    let (topic, name) = (
-        request.param("topic").to_owned(),
-        request.param("channel").to_owned(),
-    );
-    let mut steps = Steps::default();
-    let record = api::read_channel(&shared, &topic, &name, &mut steps).await;
-    let record = record.as_ref().map_err(Failure::message);
-    pages::channel(&visit, (&topic, &name), record).reply(&visit)
-}
-
-/// `GET /nodes`.
-pub(crate) async fn nodes(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    let view = shared.board.view().await;
-    let visit = Visit::of(&shared, &request, view)?;
-    pages::nodes(&visit).reply(&visit)
-}
-
-/// `GET /nodes/:node`.
-pub(crate) async fn node(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    let view = shared.board.view().await;
-    let visit = Visit::of(&shared, &request, view)?;
-    pages::node(&visit, request.param("node")).reply(&visit)
-}
-
-/// `GET /counter`.
-pub(crate) async fn counter(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    let view = shared.board.view().await;
-    let visit = Visit::of(&shared, &request, view)?;
-    pages::counter(&visit).reply(&visit)
-}
-
-/// `GET /cluster`.
-pub(crate) async fn cluster(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    let view = shared.board.view().await;
-    let visit = Visit::of(&shared, &request, view)?;
-    pages::cluster(&visit).reply(&visit)
 }
 
 /// `GET /search?q=`: straight to the one thing that is called so.

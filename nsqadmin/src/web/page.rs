@@ -36,6 +36,31 @@ pub(super) struct Page {
     pub(super) status: StatusCode,
 }
 
+/// Who does not answer. This and the following are parts of a page that patches bring anew.
+#[derive(Template)]
+#[template(path = "strip.html")]
+struct Strip<'a> {
+    shell: &'a Shell,
+}
+
+#[derive(Template)]
+#[template(path = "notices.html")]
+struct Notices<'a> {
+    notices: &'a [Notice],
+}
+
+#[derive(Template)]
+#[template(path = "attention.html")]
+struct AttentionList<'a> {
+    attention: &'a Option<Attention>,
+}
+
+#[derive(Template)]
+#[template(path = "charts.html")]
+struct Charts<'a> {
+    charts: &'a [Chart],
+}
+
 /// A number, and what it was.
 pub(super) struct Tile {
     pub(super) label: &'static str,
@@ -137,6 +162,20 @@ impl Page {
             exports: None,
             status: StatusCode::OK,
         }
+    }
+
+    /// The parts that patches bring anew, by their names.
+    ///
+    /// # Errors
+    /// A template cannot be written.
+    pub(super) fn fragments(&self) -> askama::Result<[(&'static str, String); 4]> {
+        let (notices, attention, charts) = (&self.notices, &self.attention, &self.charts);
+        Ok([
+            ("strip", Strip { shell: &self.shell }.render()?),
+            ("notices", Notices { notices }.render()?),
+            ("attention", AttentionList { attention }.render()?),
+            ("charts", Charts { charts }.render()?),
+        ])
     }
 
     pub(super) fn crumb(&mut self, text: &str, url: String) {

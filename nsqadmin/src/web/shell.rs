@@ -12,6 +12,7 @@ const MAX_NAMED: usize = 3;
 /// What all pages have.
 pub(super) struct Shell {
     pub(super) css: String,
+    pub(super) js: String,
     pub(super) icon: String,
     pub(super) home: String,
     pub(super) search: String,
@@ -32,6 +33,14 @@ pub(super) struct Shell {
     pub(super) details: String,
     /// How old the numbers are, and where they come from.
     pub(super) state: String,
+    /// Where patches come from; empty if none come.
+    pub(super) stream: String,
+    /// Tells one process from another.
+    pub(super) boot: String,
+    /// Seconds between patches.
+    pub(super) every: String,
+    /// Single keys do something.
+    pub(super) has_keys: bool,
     /// Seconds until a wall board loads the page anew.
     pub(super) refresh: Option<u16>,
 }
@@ -65,6 +74,7 @@ impl Shell {
         let more = [("Counter", "counter"), ("Settings", "settings"), ("Help", "help")];
         Self {
             css: assets::url(base, "app.css"),
+            js: assets::url(base, "app.js"),
             icon: assets::url(base, "favicon.svg"),
             home: urls::home(base),
             search: urls::below(base, &["search"]),
@@ -81,6 +91,10 @@ impl Shell {
             problem: problem(&visit.view),
             details: urls::below(base, &["cluster"]),
             state: state(&visit.view),
+            stream: String::new(),
+            boot: visit.boot.clone(),
+            every: visit.view.interval.unwrap_or_default().as_secs_f64().to_string(),
+            has_keys: visit.prefs.has_keys,
             refresh: visit
                 .query
                 .get("refresh")

@@ -228,9 +228,15 @@ impl<T> Plan<'_, T> {
                 cells: self
                     .columns
                     .iter()
-                    .map(|column| Td {
-                        key: key(self.id, name, column.key),
-                        ..(column.cell)(thing)
+                    .map(|column| {
+                        let td = (column.cell)(thing);
+                        let is_partial = td.class == "number partial";
+                        Td {
+                            key: key(self.id, name, column.key),
+                            // in a row the colour and the tooltip say it; the sum says it in words
+                            note: if is_partial { String::new() } else { td.note },
+                            ..td
+                        }
                     })
                     .collect(),
             })
@@ -348,7 +354,7 @@ fn caption(first: usize, shown: usize, fitting: usize, all: usize) -> String {
         String::new()
     };
     if shown == fitting {
-        format!("{}{filtered}", number(fitting))
+        format!("all {}{filtered}", number(fitting))
     } else {
         format!(
             "showing {}–{} of {}{filtered}",

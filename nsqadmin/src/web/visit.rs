@@ -26,7 +26,7 @@ pub(super) const RANGES: [(&str, i64); 8] = [
 ];
 
 /// What a browser remembers for its user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Prefs {
     pub(super) theme: &'static str,
     pub(super) density: &'static str,
@@ -38,7 +38,7 @@ pub(super) const THEMES: [&str; 3] = ["auto", "light", "dark"];
 pub(super) const DENSITIES: [&str; 2] = ["comfortable", "compact"];
 
 impl Prefs {
-    fn of(request: &Request) -> Self {
+    pub(super) fn of(request: &Request) -> Self {
         let cookie = request.header("cookie").unwrap_or_default();
         let get = |name: &str| {
             let mut pairs = cookie.split(';').filter_map(|pair| pair.trim().split_once('='));
@@ -67,28 +67,61 @@ pub(super) struct Visit {
     pub(super) prefs: Prefs,
     pub(super) query: Query,
     pub(super) place: Place,
+    /// Of this process.
+    pub(super) boot: String,
 }
 
 impl Visit {
     /// Of a request for one of our pages.
     pub(super) fn of(shared: &Shared, request: &Request, view: Arc<View>) -> Result<Self, Failure> {
-        let query = request.query()?;
-        let path = url_of(request.path());
-        Ok(Self {
+        let who = (
+            shared.access.role(request),
+            shared.access.user(request).unwrap_or_default().to_owned(),
+        );
+        Ok(Self::new(
+            shared,
+            view,
+            request.path(),
+            request.query()?,
+            who,
+            Prefs::of(request),
+        ))
+    }
+
+    /// Of the page at `path`.
+    pub(super) fn new(
+        shared: &Shared,
+        view: Arc<View>,
+        path: &str,
+        query: Query,
+        (role, user): (Role, String),
+        prefs: Prefs,
+    ) -> Self {
+        Self {
             view,
             base: shared.base_path.clone(),
             cluster: shared.cluster_name.clone(),
-            role: shared.access.role(request),
-            user: shared.access.user(request).unwrap_or_default().to_owned(),
-            prefs: Prefs::of(request),
-            place: Place::new(path, &query),
+            role,
+            user,
+            prefs,
+            place: Place::new(url_of(path), &query),
             query,
-        })
+            boot: shared.live.boot().to_owned(),
+        }
     }
 
     /// A page with nothing on it yet, called `current` in the navigation.
     pub(super) fn page(&self, current: &'static str, title: impl Into<String>) -> Page {
         Page::new(Shell::new(self, current), title)
+    }
+
+    /// The page as it is shown with patches, if they come.
+    pub(super) fn live(&self, mut page: Page) -> Page {
+        if self.view.interval.is_some() {
+            let view = nsq_service::http::encode_component(&self.place.with(&[]));
+            page.shell.stream = format!("{}?view={view}", self.url(&["stream"]));
+        }
+        page
     }
 
     pub(super) fn url(&self, segments: &[&str]) -> String {

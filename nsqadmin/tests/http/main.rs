@@ -9,6 +9,7 @@
 mod actions;
 mod config;
 mod console;
+mod live;
 mod pages;
 mod reads;
 mod support;

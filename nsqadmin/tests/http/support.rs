@@ -7,6 +7,7 @@ use std::time::Duration;
 use nsq_service::clock::ManualClock;
 use nsq_service::http::{Failure, Limits, Method, Reply, Request, Route, Router, StatusCode, serve};
 use nsq_service::listen::Listener;
+use nsq_service::program::Daemon as _;
 use nsq_service::tasks::Tasks;
 use nsqadmin::{Admin, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -152,7 +153,7 @@ pub(crate) struct Cluster {
     port: i32,
     /// Stands before every path that is asked for.
     pub(crate) base: &'static str,
-    _admin: Admin,
+    admin: Admin,
 }
 
 pub(crate) fn stats(depth: i64, backend: i64) -> String {
@@ -227,7 +228,7 @@ impl Cluster {
             clock,
             port: admin.http_port(),
             base,
-            _admin: admin,
+            admin,
         }
     }
 
@@ -309,6 +310,21 @@ impl Cluster {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("{path} never fits: {}", self.get(path).await.1);
+    }
+
+    /// The connection of a stream of patches.
+    pub(crate) async fn stream(&self, view: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.port))
+            .await
+            .unwrap();
+        let request = format!("GET {}/stream?view={view} HTTP/1.1\r\nHost: x\r\n\r\n", self.base);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// Tells nsqadmin to end.
+    pub(crate) async fn end(self) {
+        self.admin.stop().await.unwrap();
     }
 
     /// The page, read anew.

@@ -35,7 +35,7 @@ mod server;
 pub use body::{Body, BodyError};
 pub use hyper::header;
 pub use hyper::{Method, StatusCode};
-pub use path::encode_component;
+pub use path::{decode_path, encode_component};
 pub use query::Query;
 pub use reply::{Failure, Reply};
 pub use request::Request;

@@ -25,6 +25,12 @@ fn hex(digit: u8) -> Option<u8> {
         .and_then(|value| u8::try_from(value).ok())
 }
 
+/// Undoes percent encoding of a path that is a value itself. None for a bad escape.
+#[must_use]
+pub fn decode_path(text: &str) -> Option<String> {
+    decode(text, false).map(Cow::into_owned)
+}
+
 /// Percent-encodes `text` for one path segment or query value: all but letters, digits and `-._~`.
 #[must_use]
 pub fn encode_component(text: &str) -> String {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Held, Rule, Severity, Subject};
+use crate::fmt::count;
 use crate::model::history::{History, Metric, Of};
 use crate::model::snapshot::{Channel, Snapshot, Topic, is_ephemeral};
 
@@ -46,7 +47,7 @@ fn of_topic(topic: &Topic) -> Vec<Held> {
     if topic.channels.is_empty() && topic.own.depth > 0 {
         let text = format!(
             "{} messages wait and there is no channel to take them",
-            topic.own.depth
+            count(topic.own.depth)
         );
         held.push(Held::new(Rule::NoChannel, Severity::Warn, subject(), text));
     }
@@ -62,6 +63,14 @@ fn of_topic(topic: &Topic) -> Vec<Held> {
         held.push(Held::new(Rule::ReadOnly, Severity::Bad, subject(), text));
     }
     held
+}
+
+fn clients(many: u32) -> String {
+    if many == 1 {
+        "1 client".to_owned()
+    } else {
+        format!("{many} clients")
+    }
 }
 
 fn paused(what: &str, paused: usize, nodes: usize) -> String {
@@ -121,14 +130,18 @@ impl Seen<'_> {
             }
             let grows = numbers.rates.entered > numbers.rates.done.max(0.0);
             let severity = if grows { Severity::Bad } else { Severity::Warn };
-            let text = format!("{} messages wait and no client is connected", numbers.depth);
+            let text = format!(
+                "{} messages wait and no client is connected",
+                count(numbers.depth)
+            );
             return Some(self.hold(Rule::NoConsumers, severity, text));
         }
         let is_idle = numbers.in_flight == 0 && numbers.rates.done == 0.0;
         is_idle.then(|| {
             let text = format!(
-                "{} clients connected, nothing in flight, {} waiting",
-                numbers.clients, numbers.depth
+                "{} connected, nothing in flight, {} waiting",
+                clients(numbers.clients),
+                count(numbers.depth)
             );
             self.hold(Rule::ConsumersIdle, Severity::Bad, text)
         })
@@ -143,7 +156,8 @@ impl Seen<'_> {
         is_stuck.then(|| {
             let text = format!(
                 "{} in flight and none is finished, {} waiting",
-                numbers.in_flight, numbers.depth
+                numbers.in_flight,
+                count(numbers.depth)
             );
             self.hold(Rule::StuckInFlight, Severity::Bad, text)
         })
@@ -167,7 +181,10 @@ impl Seen<'_> {
         }
         #[allow(clippy::cast_precision_loss, reason = "five minutes in seconds")]
         let speed = rose / (ended.saturating_sub(began).max(1) as f32);
-        let text = format!("depth {}, growing {speed:.0}/s", self.channel.numbers.depth);
+        let text = format!(
+            "depth {}, growing {speed:.0}/s",
+            count(self.channel.numbers.depth)
+        );
         Some(self.hold(Rule::Growing, Severity::Warn, text))
     }
 

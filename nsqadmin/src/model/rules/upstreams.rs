@@ -1,6 +1,7 @@
 //! Rules about nodes, nsqlookupds and this console.
 
 use super::{Held, Rule, Severity, Subject};
+use crate::fmt::count;
 use crate::model::snapshot::{NodeState, Snapshot, Source};
 
 /// Rounds in a row that are too slow.
@@ -23,7 +24,7 @@ pub(super) fn held(snapshot: &Snapshot, silent_polls: u32) -> Vec<Held> {
         }
     }
     for gone in &snapshot.gone {
-        let text = format!("is in no list any more (last depth {})", gone.depth);
+        let text = format!("is in no list any more (last depth {})", count(gone.depth));
         held.push(Held {
             since: Some(gone.seen),
             ..Held::new(
@@ -77,7 +78,7 @@ fn silent(node: &NodeState, silent_polls: u32) -> Option<Held> {
         .as_ref()
         .filter(|trouble| trouble.failures >= silent_polls)?;
     let depth = match &node.said {
-        Some(said) => format!(", last depth {}", said.depth()),
+        Some(said) => format!(", last depth {}", count(said.depth())),
         None => String::new(),
     };
     let text = format!("does not answer ({}){depth}", trouble.reason);

@@ -98,6 +98,20 @@ fn paused(spread: Spread) -> Td {
     }
 }
 
+/// How many nodes answer, of those that should.
+fn answering(Spread { nodes, answered, .. }: Spread) -> Td {
+    Td {
+        text: format!("{answered}/{nodes}"),
+        class: if answered < nodes {
+            "number partial"
+        } else {
+            "number"
+        },
+        title: format!("{answered} of {nodes} nodes answer"),
+        ..Td::many(answered)
+    }
+}
+
 fn paused_here(is_paused: bool) -> Td {
     if is_paused {
         Td::chip("idle", "Ⅱ", "paused")

@@ -4,8 +4,8 @@ use super::super::chart::sparkline;
 use super::super::page::Page;
 use super::super::td::Td;
 use super::super::visit::Visit;
-use super::{attention, charts, topics};
-use crate::model::{Metric, Of, Spread};
+use super::{answering, attention, charts, topics};
+use crate::model::{Metric, Of};
 
 /// Topics on the overview.
 const TOPICS: usize = 50;
@@ -85,22 +85,9 @@ fn tiles(visit: &Visit, page: &mut Page) {
     page.spark("Deferred", cover(sum.deferred.into()), spark(Metric::Deferred));
     page.spark("Clients", cover(sum.clients.into()), spark(Metric::Clients));
     page.tile("Topics", Td::many(snapshot.topics.len()));
-    page.tile("Nodes", nodes(spread));
+    page.tile("Nodes", answering(spread));
     if sum.dead > 0 {
         page.tile("Dead letters", sum.dead);
-    }
-}
-
-fn nodes(Spread { nodes, answered, .. }: Spread) -> Td {
-    Td {
-        text: format!("{answered}/{nodes}"),
-        class: if answered < nodes {
-            "number partial"
-        } else {
-            "number"
-        },
-        title: format!("{answered} of {nodes} nodes answer"),
-        ..Td::many(answered)
     }
 }
 

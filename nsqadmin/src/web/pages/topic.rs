@@ -125,15 +125,6 @@ fn channels(visit: &Visit, topic: &Topic) -> Table {
     let mut columns = vec![Column::text("name", "Channel", "", |channel: &&Channel| {
         Td::link(&*channel.name, visit.url(&["topics", name, &channel.name]))
     })];
-    columns.extend(of_channel());
-    if has_history {
-        columns.push(Column::text(
-            "trend",
-            "Trend 15 min",
-            "depth",
-            |channel: &&Channel| spark(&visit.trend(Of::Channel(name, &channel.name), Metric::Depth)),
-        ));
-    }
     columns.push(Column::text(
         "state",
         "State",
@@ -147,6 +138,15 @@ fn channels(visit: &Visit, topic: &Topic) -> Table {
             }
         },
     ));
+    columns.extend(of_channel());
+    if has_history {
+        columns.push(Column::text(
+            "trend",
+            "Trend 15 min",
+            "depth",
+            |channel: &&Channel| spark(&visit.trend(Of::Channel(name, &channel.name), Metric::Depth)),
+        ));
+    }
     let plan = Plan {
         heading: "Channels",
         columns,
@@ -160,7 +160,7 @@ fn channels(visit: &Visit, topic: &Topic) -> Table {
     let mut table = plan.show(topic.channels.iter().collect(), &visit.place, |_| "").0;
     if topic.channels.len() > 1 {
         let all = AllChannels(topic);
-        table.total = total(&all, &of_channel(), 1, if has_history { 2 } else { 1 });
+        table.total = total(&all, &of_channel(), 2, usize::from(has_history));
     }
     table
 }

@@ -5,7 +5,7 @@ use super::super::page::{Notice, Page};
 use super::super::table::{Choice, Column, Plan, Table};
 use super::super::td::{Rank, Td};
 use super::super::visit::Visit;
-use super::{attention, paused};
+use super::{answering, attention, paused};
 use crate::model::{Finding, Metric, Numbers, Of, Point, Rule, Severity, Spread, Sum, Topic, of_topic};
 
 /// Filters by state, as in a URL.
@@ -155,6 +155,18 @@ fn columns<'a>(visit: &'a Visit, has_own: bool, has_history: bool) -> Vec<Column
         Column::text("name", "Topic", "", |seen: &Seen<'_>| {
             Td::link(&*seen.topic.name, visit.url(&["topics", &seen.topic.name]))
         }),
+        Column::text(
+            "state",
+            "State",
+            "the worst that is known of it",
+            move |seen: &Seen<'_>| {
+                let own = paused(seen.topic.spread);
+                match seen.finding {
+                    None if !own.text.is_empty() => own,
+                    finding => attention::state(finding, has_history && seen.is_idle()),
+                }
+            },
+        ),
         number(
             "depth",
             "Depth",
@@ -198,7 +210,7 @@ fn columns<'a>(visit: &'a Visit, has_own: bool, has_history: bool) -> Vec<Column
             seen.topic.sum.clients.into()
         }),
         Column::number("nodes", "Nodes", "nodes that have it", |seen: &Seen<'_>| {
-            Td::many(seen.topic.spread.nodes)
+            answering(seen.topic.spread)
         }),
     ]);
     if has_own {
@@ -217,18 +229,6 @@ fn columns<'a>(visit: &'a Visit, has_own: bool, has_history: bool) -> Vec<Column
             |seen: &Seen<'_>| spark(&visit.trend(Of::Topic(&seen.topic.name), Metric::Depth)),
         ));
     }
-    columns.push(Column::text(
-        "state",
-        "State",
-        "the worst that is known of it",
-        move |seen: &Seen<'_>| {
-            let own = paused(seen.topic.spread);
-            match seen.finding {
-                None if !own.text.is_empty() => own,
-                finding => attention::state(finding, has_history && seen.is_idle()),
-            }
-        },
-    ));
     columns
 }
 

@@ -66,8 +66,8 @@ fn ui_021_a_large_table_has_pages_and_says_what_it_shows() {
         ("per=7", "showing 1–100 of 1,024", "t0000"),
         ("page=999", "showing 1,001–1,024 of 1,024", "t1000"),
         ("page=0", "showing 1–100 of 1,024", "t0000"),
-        ("q=t00", "100 (filtered from 1,024)", "t0000"),
-        ("q=T102", "4 (filtered from 1,024)", "t1020"),
+        ("q=t00", "all 100 (filtered from 1,024)", "t0000"),
+        ("q=T102", "all 4 (filtered from 1,024)", "t1020"),
     ] {
         let table = table(&all, query);
         assert_eq!(

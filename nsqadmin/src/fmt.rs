@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `9,999,999`, above that `12.3 M` and `4.56 G`.
-pub(super) fn count(value: i64) -> String {
+pub(crate) fn count(value: i64) -> String {
     let size = value.unsigned_abs();
     let sign = if value < 0 { "-" } else { "" };
     match size {
@@ -14,7 +14,7 @@ pub(super) fn count(value: i64) -> String {
 }
 
 /// `0.42/s`, `130/s`, `1.25 k/s`; what is less than one in 200 s is `0/s`.
-pub(super) fn rate(value: f64) -> String {
+pub(crate) fn rate(value: f64) -> String {
     match value {
         v if v < 0.005 => "0/s".to_owned(),
         v if v < 0.9995 => format!("{v:.2}/s"),
@@ -28,7 +28,7 @@ pub(super) fn rate(value: f64) -> String {
 
 /// `512 B`, `1.2 KiB`, `4.1 GiB`.
 #[allow(clippy::cast_precision_loss, reason = "two digits are shown")]
-pub(super) fn bytes(value: u64) -> String {
+pub(crate) fn bytes(value: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if value < 1024 {
         return format!("{value} B");
@@ -48,7 +48,7 @@ pub(super) fn bytes(value: u64) -> String {
 }
 
 /// `850 µs`, `4.2 ms`, `1.5 s`, and longer ones as [`seconds`].
-pub(super) fn duration(value: Duration) -> String {
+pub(crate) fn duration(value: Duration) -> String {
     let micros = value.as_micros();
     match micros {
         0..1_000 => format!("{micros} µs"),
@@ -60,7 +60,7 @@ pub(super) fn duration(value: Duration) -> String {
 }
 
 /// `5 s`, `4 min`, `2 h 10 min`, `12 d`.
-pub(super) fn seconds(value: i64) -> String {
+pub(crate) fn seconds(value: i64) -> String {
     match value.max(0) {
         s @ 0..60 => format!("{s} s"),
         s @ 60..3_600 => format!("{} min", s / 60),
@@ -71,7 +71,7 @@ pub(super) fn seconds(value: i64) -> String {
 }
 
 /// RFC 3339 in UTC of Unix seconds, such as `2026-11-26T03:12:00Z`.
-pub(super) fn utc(unix: i64) -> String {
+pub(crate) fn utc(unix: i64) -> String {
     let (days, of_day) = (unix.div_euclid(86_400), unix.rem_euclid(86_400));
     // days since 0000-03-01, in eras of 400 years, so that the leap day is the last of a year
     let days = days.saturating_add(719_468);
@@ -87,7 +87,7 @@ pub(super) fn utc(unix: i64) -> String {
 }
 
 /// `03:12` in UTC.
-pub(super) fn clock(unix: i64) -> String {
+pub(crate) fn clock(unix: i64) -> String {
     let of_day = unix.rem_euclid(86_400);
     format!("{:02}:{:02}", of_day / 3_600, of_day / 60 % 60)
 }
