@@ -7,7 +7,7 @@ RUN apk add --no-cache ca-certificates musl-dev
 WORKDIR /nsq
 COPY . .
 RUN RUSTFLAGS="-C strip=symbols" cargo build --release --locked \
-    -p nsqd -p nsqlookupd -p nsqadmin -p nsq-operator
+    -p nsqd -p nsqlookupd -p nsqadmin -p nsq-tools -p nsq-operator
 
 FROM scratch AS base
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
@@ -19,5 +19,7 @@ COPY --from=build /nsq/target/release/nsq-operator /usr/bin/
 ENTRYPOINT ["/usr/bin/nsq-operator"]
 
 FROM base AS nsq
-COPY --from=build /nsq/target/release/nsqd /nsq/target/release/nsqlookupd /nsq/target/release/nsqadmin /usr/bin/
+COPY --from=build /nsq/target/release/nsqd /nsq/target/release/nsqlookupd /nsq/target/release/nsqadmin \
+    /nsq/target/release/to_nsq /nsq/target/release/nsq_tail /nsq/target/release/nsq_stat \
+    /nsq/target/release/nsq_to_file /nsq/target/release/nsq_to_http /nsq/target/release/nsq_to_nsq /usr/bin/
 ENTRYPOINT ["/usr/bin/nsqd"]

@@ -311,20 +311,37 @@ pub(crate) fn programs(packages: &[&str], profile: Profile) -> Result<PathBuf, S
 
 /// Programs in the image of the daemons.
 pub(crate) const DAEMONS: [&str; 3] = ["nsqd", "nsqlookupd", "nsqadmin"];
+/// The command-line tools, which are in the image of the daemons too, and their package.
+const TOOLS: [&str; 6] = [
+    "to_nsq",
+    "nsq_tail",
+    "nsq_stat",
+    "nsq_to_file",
+    "nsq_to_http",
+    "nsq_to_nsq",
+];
+const TOOLS_PACKAGE: &str = "nsq-tools";
 /// The program in the image of the operator.
 pub(crate) const OPERATOR: [&str; 1] = ["nsq-operator"];
+
+/// An archive is at most this large, in MiB.
+const LARGEST: f64 = 20.0;
 
 /// Builds the images of this release with a list of what is in each, and prints what they measure.
 ///
 /// # Errors
-/// A build failed, or a file cannot be written.
+/// A build failed, a file cannot be written, or an archive is too large.
 pub(crate) fn release() -> Outcome {
-    let packages: Vec<&str> = DAEMONS.into_iter().chain(OPERATOR).collect();
-    let folder = programs(&packages, Profile::Release)?;
-    for (base, programs) in [("nsq", &DAEMONS[..]), ("nsq-operator", &OPERATOR)] {
+    let nsq: Vec<&str> = DAEMONS.into_iter().chain([TOOLS_PACKAGE]).collect();
+    let folder = programs(&[&nsq[..], &OPERATOR].concat(), Profile::Release)?;
+    let all = [&DAEMONS[..], &TOOLS].concat();
+    for (base, packages, programs) in [
+        ("nsq", &nsq[..], &all[..]),
+        ("nsq-operator", &OPERATOR, &OPERATOR),
+    ] {
         let archive = released(base, programs, &folder)?;
         let contents = archive.with_extension("cdx.json");
-        std::fs::write(&contents, contents_of(base, programs)?)
+        std::fs::write(&contents, contents_of(base, packages)?)
             .map_err(|e| format!("write {}: {e}", contents.display()))?;
         let size = std::fs::metadata(&archive).map_err(|e| format!("read {}: {e}", archive.display()))?;
         println!(
@@ -334,6 +351,9 @@ pub(crate) fn release() -> Outcome {
             mib(size.len()),
             contents.display()
         );
+        if mib(size.len()) > LARGEST {
+            return Err(format!("{} is larger than {LARGEST} MiB", archive.display()));
+        }
     }
     Ok(())
 }
@@ -344,7 +364,7 @@ fn released(base: &str, names: &[&str], folder: &Path) -> Result<PathBuf, String
     let archive = target_dir().join("images").join(format!("{base}.tar"));
     let image = Image {
         name: &released_name(base),
-        description: "A message queue: nsqd, nsqlookupd, nsqadmin, and the operator that runs them",
+        description: "A message queue: nsqd, nsqlookupd, nsqadmin, their tools, and the operator that runs them",
         programs: &programs,
         compression: Compression::best(),
     };
