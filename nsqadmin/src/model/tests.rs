@@ -140,7 +140,7 @@ fn sums_cover_the_nodes_that_answered_and_say_so() {
 
 /// Console spec 11: the depth of a topic is not counted twice.
 #[test]
-fn ui_013_work_is_what_channels_have_or_the_topic_while_it_has_none() {
+fn work_is_what_channels_have_or_the_topic_while_it_has_none() {
     let nodes = listed("l:1", &[node("a", "[]")]);
     let lonely = T1.replace(r#""topics":["#, r#""topics":[{"topic_name":"lonely","depth":5},"#);
     let snapshot = snapshot(Vec::new(), vec![nodes], vec![parsed("a:4151", &lonely)]);

@@ -36,6 +36,9 @@ const CHARTS: Duration = Duration::from_secs(15);
 /// A stream ends after this, so that it moves on when replicas change.
 const MAX_AGE: Duration = Duration::from_secs(900);
 
+/// Longest wait for a peer to take the last event.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
 /// Largest patch; beyond it the page is better loaded anew.
 const MAX_PATCH: usize = 64 << 10;
 
@@ -289,7 +292,8 @@ async fn send(
         }
         tokio::select! {
             () = tasks.stopping() => {
-                let _ = tell.try_send(event("bye", sent.generation, r#"{"retry":2000}"#));
+                let bye = event("bye", sent.generation, r#"{"retry":2000}"#);
+                let _ = timeout(LAST_WORD, tell.send(bye)).await;
                 break;
             }
             () = tell.closed() => break,

@@ -114,7 +114,7 @@ fn count_of(html: &str, c: char) -> usize {
 
 /// Console spec 11.
 #[test]
-fn ui_150_markup_in_names_is_shown_as_text() {
+fn markup_in_names_is_shown_as_text() {
     for html in all("<script>alert(1)</script>", "q=<script>") {
         // our own, in the head
         assert_eq!(html.matches("<script").count(), 1, "{html}");
@@ -127,7 +127,7 @@ fn ui_150_markup_in_names_is_shown_as_text() {
 
 /// Nothing of the policy is in the way, and ids are found once.
 #[test]
-fn ui_003_nothing_inline_and_no_id_twice() {
+fn nothing_inline_and_no_id_twice() {
     for html in all("plain", "") {
         for inline in [
             "<script>",

@@ -181,6 +181,7 @@ const PROTECTED: [(&str, &str); 6] = [
 ];
 
 /// Cases 44 and 47.
+/// Console spec 11, ui_121: the same with only `--admin-user`, with the next test.
 #[tokio::test]
 async fn na_044_na_047_only_admins_act_and_everybody_reads() {
     let cluster = Cluster::start_flags("", true, &["--admin-user=alice", "--admin-user=bob"]).await;

@@ -237,7 +237,7 @@ async fn settings_are_cookies() {
 
 /// Console spec 11: what would be lost is said where it is.
 #[tokio::test]
-async fn ui_068_the_page_that_asks_says_what_is_lost() {
+async fn the_page_that_asks_says_what_is_lost() {
     let cluster = Cluster::start().await;
     let page = bare(&cluster.body("/topics/t1/c1?confirm=delete").await);
     for nsqd in &cluster.nsqds {

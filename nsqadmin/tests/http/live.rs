@@ -76,7 +76,7 @@ async fn ui_109_only_pages_that_live_can_be_watched() {
 
 /// Console spec 11.
 #[tokio::test]
-async fn ui_107_a_stream_too_many_is_told_to_come_later_and_asks_once() {
+async fn a_stream_too_many_is_told_to_come_later_and_asks_once() {
     let cluster =
         Cluster::start_flags("", true, &["--stats-poll-interval=50ms", "--live-max-streams=1"]).await;
     cluster.until("/", |page| page.contains("2/2")).await;
@@ -111,7 +111,7 @@ async fn ui_108_streams_end_with_the_console() {
 
 /// Console spec 11: however many look, each nsqd is asked once an interval.
 #[tokio::test]
-async fn ui_106_streams_cost_the_cluster_nothing() {
+async fn streams_cost_the_cluster_nothing() {
     let cluster = Cluster::start_flags("", true, &["--stats-poll-interval=1s"]).await;
     cluster.until("/", |page| page.contains("2/2")).await;
     let mut streams = Vec::new();

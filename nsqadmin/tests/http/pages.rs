@@ -324,7 +324,7 @@ async fn a_wrong_name_does_nothing_and_is_kept() {
 }
 
 #[tokio::test]
-async fn a_form_of_another_site_does_nothing() {
+async fn ui_124_a_form_of_another_site_does_nothing() {
     let cluster = Cluster::start().await;
     let right = format!("{TOKEN}&do=pause");
     let other = "csrf=ffffffffffffffffffffffffffffffff&do=pause";
@@ -337,6 +337,7 @@ async fn a_form_of_another_site_does_nothing() {
         (vec![COOKIE, "Sec-Fetch-Site: same-site"], &right),
         (vec![COOKIE, "Origin: http://other"], &right),
         (vec![COOKIE, "Origin: null"], &right),
+        (vec![COOKIE, "Origin: http://user@x"], &right),
     ] {
         for path in ["/topics/t1", "/topics/t1/c1", "/lookup"] {
             let form = format!("{form}&topic=n1");
@@ -348,6 +349,20 @@ async fn a_form_of_another_site_does_nothing() {
         }
     }
     nothing_was_posted(&cluster);
+    // what was typed is kept
+    let form = format!("{other}&do=delete&name=typed-by-hand").replace("&do=pause", "");
+    let (head, page) = cluster.send("POST", "/topics/t1", &[COOKIE], &form).await;
+    has(&head, &["HTTP/1.1 403 "]);
+    has(
+        &page,
+        &[r#"value="typed-by-hand""#, "opened elsewhere or has expired"],
+    );
+    // and another replica takes the form that this one showed
+    for replica in [cluster, Cluster::start().await] {
+        let (head, _) = post(&replica, "/topics/t1", "do=pause").await;
+        has(&head, &["HTTP/1.1 303 "]);
+        assert_eq!(replica.nsqds[0].posted(), ["/topic/pause?topic=t1"]);
+    }
 }
 
 /// nsqadmin spec 14 and console spec 11: the role on the page stands for the reference's `IS_ADMIN`.
@@ -549,4 +564,82 @@ async fn ui_070_read_only_offers_and_takes_no_action() {
     let (head, _) = cluster.get("/topics/t1?confirm=pause").await;
     assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
     nothing_was_posted(&cluster);
+}
+
+/// Console spec 11: who only looks sees no addresses and identities of clients, in whatever form.
+#[tokio::test]
+async fn ui_127_viewers_see_no_addresses_and_identities_of_clients() {
+    let cluster = Cluster::start_flags("", true, &["--admin-user=ann", "--stats-poll-interval=200ms"]).await;
+    let client = r#"{"client_id":"id7","hostname":"w1.example","remote_address":"10.9.8.7:5","authed":true,
+        "auth_identity":"secret-id","ready_count":3}"#;
+    let channel = format!(r#"{{"channel_name":"c1","depth":8,"client_count":1,"clients":[{client}]}}"#);
+    let stats = format!(r#"{{"topics":[{{"topic_name":"t1","channels":[{channel}]}}]}}"#);
+    cluster.nsqds[0].answers("/stats?topic=t1", stats.clone());
+    cluster.nsqds[0].answers("/stats", stats);
+    let path = "/topics/t1/c1?tab=clients";
+    cluster.until(path, |page| page.contains("w1.example")).await;
+    let stream = "/stream?once=1&view=%2Ftopics%2Ft1%2Fc1%3Ftab%3Dclients";
+    for path in [
+        path,
+        "/topics/t1/c1?tab=clients&format=csv",
+        "/topics/t1/c1?tab=clients&format=json",
+        stream,
+    ] {
+        let text = cluster.body(path).await;
+        assert!(
+            !text.contains("10.9.8.7") && !text.contains("secret-id"),
+            "{path}: {text}"
+        );
+    }
+    let (_, page) = cluster.send("GET", path, &["X-Forwarded-User: ann"], "").await;
+    assert!(
+        page.contains("10.9.8.7:5") && page.contains("secret-id"),
+        "{page}"
+    );
+}
+
+/// Console spec 11.
+#[tokio::test]
+async fn ui_037_a_node_that_one_of_two_nsqlookupds_lists_stands_out() {
+    let cluster = Cluster::start().await;
+    let whole = cluster.body("/nodes").await + &cluster.body("/cluster").await;
+    assert!(!whole.contains("chip warn") && whole.contains(">2/2<"), "{whole}");
+    let one = format!(r#"{{"producers":[{}]}}"#, cluster.nsqds[0].node("d1", "[]"));
+    cluster.lookupds[1].answers("/nodes", one);
+    cluster.pass(2);
+    has(
+        &cluster.body("/nodes").await,
+        &[r#"<span class="chip warn"><span aria-hidden="true">!</span> 1/2</span>"#],
+    );
+    let matrix = cluster.body("/cluster").await;
+    assert_eq!(
+        matrix.matches("</span> not registered</span>").count(),
+        1,
+        "{matrix}"
+    );
+    assert_eq!(matrix.matches("</span> registered</span>").count(), 3, "{matrix}");
+}
+
+/// Console spec 11: each upstream with what is wrong, and raw text only for who opens it.
+#[tokio::test]
+async fn ui_051_a_cluster_out_of_reach_names_every_upstream() {
+    let cluster = Cluster::start().await;
+    for lookupd in &cluster.lookupds {
+        lookupd.stop().await;
+    }
+    let (head, page) = cluster.get("/").await;
+    has(&head, &["HTTP/1.1 502 "]);
+    let mut shown = String::new();
+    for (at, part) in page.split("<details>").enumerate() {
+        shown += if at == 0 {
+            part
+        } else {
+            part.split_once("</details>").unwrap().1
+        };
+    }
+    for lookupd in &cluster.lookupds {
+        let line = format!("{}: connection refused", lookupd.address);
+        assert!(shown.contains(&line), "{line} not in {shown}");
+    }
+    assert!(!shown.contains("GET http") && page.contains("GET http"), "{page}");
 }

@@ -92,7 +92,7 @@ fn older_points_are_minutes_with_the_highest_level_and_the_mean_speed() {
 
 /// Console spec 11: a restart is a gap, neither negative nor a spike.
 #[test]
-fn ui_091_a_restart_is_a_gap() {
+fn a_restart_is_a_gap() {
     let mut script = Script::new(64 << 20);
     let with = |start: i64, messages: i64| {
         format!(r#"{{"start_time":{start},"topics":[{{"topic_name":"t","message_count":{messages}}}]}}"#)
@@ -115,7 +115,7 @@ fn ui_091_a_restart_is_a_gap() {
 
 /// Console spec 11, the bound on idle channels.
 #[test]
-fn ui_096_idle_channels_cost_next_to_nothing() {
+fn idle_channels_cost_next_to_nothing() {
     let channels: Vec<String> = (0..10_000)
         .map(|at| format!(r#"{{"channel_name":"c{at}","message_count":7}}"#))
         .collect();
@@ -178,7 +178,7 @@ fn what_is_gone_for_an_hour_is_forgotten() {
 
 /// Console spec 11.
 #[test]
-fn ui_093_no_range_has_more_than_240_points() {
+fn no_range_has_more_than_240_points() {
     let mut script = Script::new(64 << 20);
     for poll in 0..2_000 {
         script.channel(poll, poll);

@@ -46,8 +46,8 @@ fn of_topic(topic: &Topic) -> Vec<Held> {
     let subject = || Subject::Topic(Arc::clone(&topic.name));
     if topic.channels.is_empty() && topic.own.depth > 0 {
         let text = format!(
-            "{} messages wait and there is no channel to take them",
-            count(topic.own.depth)
+            "{} and there is no channel to take them",
+            waiting(topic.own.depth)
         );
         held.push(Held::new(Rule::NoChannel, Severity::Warn, subject(), text));
     }
@@ -70,6 +70,14 @@ fn clients(many: u32) -> String {
         "1 client".to_owned()
     } else {
         format!("{many} clients")
+    }
+}
+
+fn waiting(many: i64) -> String {
+    if many == 1 {
+        "1 message waits".to_owned()
+    } else {
+        format!("{} messages wait", count(many))
     }
 }
 
@@ -130,10 +138,7 @@ impl Seen<'_> {
             }
             let grows = numbers.rates.entered > numbers.rates.done.max(0.0);
             let severity = if grows { Severity::Bad } else { Severity::Warn };
-            let text = format!(
-                "{} messages wait and no client is connected",
-                count(numbers.depth)
-            );
+            let text = format!("{} and no client is connected", waiting(numbers.depth));
             return Some(self.hold(Rule::NoConsumers, severity, text));
         }
         let is_idle = numbers.in_flight == 0 && numbers.rates.done == 0.0;

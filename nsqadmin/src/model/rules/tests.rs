@@ -201,11 +201,64 @@ fn ui_011_a_node_is_silent_after_three_polls_and_back_after_one() {
 }
 
 #[test]
-fn ui_015_a_full_disk_is_said_in_words() {
+fn a_full_disk_is_said_in_words() {
     let mut script = Script::new();
     let sick = serde_json::from_str(r#"{"health":"NOK - write: no space left on device"}"#).unwrap();
     let findings = script.poll(Ok(sick));
     assert!(findings[0].text.starts_with("disk full"), "{findings:?}");
+}
+
+/// Health, versions and a nsqlookupd that is silent: at once, at once, and after three polls; gone with the next picture.
+#[test]
+fn ui_011_upstreams_that_are_ill_old_or_silent() {
+    let mut script = Script::new();
+    let sick = || serde_json::from_str(r#"{"health":"NOK - x"}"#).unwrap();
+    assert_eq!(script.poll(Ok(sick()))[0].rule, Rule::Unhealthy);
+    assert!(script.poll(Ok(stats("", ""))).is_empty());
+
+    script
+        .picture
+        .set_sources(&Sources::Lookupds(vec!["a:1".to_owned(), "b:1".to_owned()]));
+    let list = |version: &str| -> lookupd::Nodes {
+        let node = |host: &str, version: &str| {
+            format!(
+                r#"{{"broadcast_address":"{host}","hostname":"{host}","tcp_port":4150,"http_port":4151,"version":"{version}"}}"#
+            )
+        };
+        serde_json::from_str(&format!(
+            r#"{{"producers":[{},{}]}}"#,
+            node("d", version),
+            node("e", "1.3.0")
+        ))
+        .unwrap()
+    };
+    let hear = |script: &mut Script, address: &str, result: Result<lookupd::Nodes, Error>| {
+        let heard = script.heard();
+        let address = address.to_owned();
+        script.picture.hear_nodes(Answer { address, result }, heard);
+    };
+    let rules = |findings: &[Finding]| findings.iter().map(|finding| finding.rule).collect::<Vec<_>>();
+    hear(&mut script, "a:1", Ok(list("1.2.0")));
+    hear(&mut script, "b:1", Ok(list("1.2.0")));
+    assert_eq!(rules(&script.poll(Ok(stats("", "")))), [Rule::VersionSkew]);
+    hear(&mut script, "a:1", Ok(list("1.3.0")));
+    hear(&mut script, "b:1", Ok(list("1.3.0")));
+    assert!(script.poll(Ok(stats("", ""))).is_empty());
+    for expected in [&[][..], &[], &[Rule::LookupdSilent]] {
+        hear(&mut script, "b:1", Err(silence()));
+        assert_eq!(rules(&script.poll(Ok(stats("", "")))), expected);
+    }
+    for _ in 0..3 {
+        hear(&mut script, "a:1", Err(silence()));
+    }
+    let all = script.poll(Ok(stats("", "")));
+    assert!(
+        all.len() == 2 && all.iter().all(|finding| finding.severity == Severity::Bad),
+        "{all:?}"
+    );
+    hear(&mut script, "a:1", Ok(list("1.3.0")));
+    hear(&mut script, "b:1", Ok(list("1.3.0")));
+    assert!(script.poll(Ok(stats("", ""))).is_empty());
 }
 
 /// Two nsqlookupds that do not agree, and a node that leaves both.
@@ -244,7 +297,7 @@ fn ui_011_a_node_in_one_list_of_two_and_then_in_none() {
 
 /// Console spec 11: worst first, then newest.
 #[test]
-fn ui_010_findings_are_in_order() {
+fn findings_are_in_order() {
     let mut script = Script::new();
     let incident = || {
         serde_json::from_str(

@@ -57,7 +57,7 @@ fn ui_020_columns_sort_in_both_directions_with_ties_by_name() {
 
 /// Console spec 11.
 #[test]
-fn ui_021_a_large_table_has_pages_and_says_what_it_shows() {
+fn a_large_table_has_pages_and_says_what_it_shows() {
     let all: Vec<(String, i64)> = (0..1_024).map(|at| (format!("t{at:04}"), at)).collect();
     let all: Vec<(&str, i64)> = all.iter().map(|(name, depth)| (name.as_str(), *depth)).collect();
     for (query, caption, first) in [
