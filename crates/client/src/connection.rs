@@ -59,6 +59,9 @@ fn millis(value: &serde_json::Value) -> Duration {
     Duration::from_millis(value.as_u64().unwrap_or(0))
 }
 
+/// Less room in the buffer than this, and there is a new one: a message holds the one that it is in.
+const LEAST_READ: usize = 4 << 10;
+
 /// Connects, from the configured address if there is one.
 #[allow(
     clippy::disallowed_methods,
@@ -256,8 +259,12 @@ impl Connection {
     /// The connection ended or its bytes are no frame.
     pub async fn read(&mut self) -> Result<Reply, Error> {
         loop {
-            if let Some(reply) = self.decoded()? {
+            if let Some(reply) = self.read_buffered()? {
                 return Ok(reply);
+            }
+            // Without room the buffer would grow by a few bytes at a time.
+            if self.buffer.capacity() - self.buffer.len() < LEAST_READ {
+                self.buffer.reserve(READ_BUFFER_BYTES);
             }
             let count = self
                 .stream
@@ -290,7 +297,11 @@ impl Connection {
         }
     }
 
-    fn decoded(&mut self) -> Result<Option<Reply>, Error> {
+    /// The next frame, if all of it was read already.
+    ///
+    /// # Errors
+    /// The bytes are no frame.
+    pub fn read_buffered(&mut self) -> Result<Option<Reply>, Error> {
         let decoded = decode_frame(&self.buffer, self.max_frame_bytes).map_err(|source| Error::Frame {
             address: self.address.clone(),
             source,

@@ -247,7 +247,12 @@ async fn turn(
         return Ok(false);
     }
     tokio::select! {
-        reply = link.connection.read() => link.take(reply?).await?,
+        reply = link.connection.read() => {
+            link.take(reply?).await?;
+            while let Some(reply) = link.connection.read_buffered()? {
+                link.take(reply).await?;
+            }
+        }
         count = requests.recv_many(batch, room), if room > 0 && !ending => {
             if count > 0 {
                 link.submit(batch).await?;

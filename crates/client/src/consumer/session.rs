@@ -151,15 +151,35 @@ impl Session {
         }
     }
 
+    /// Hands the message out that waits for it; false if there is no place.
+    fn deliver_held(&self, open: &mut Open) -> bool {
+        if open.held.is_none() {
+            return true;
+        }
+        let Ok(place) = self.deliveries.try_reserve() else {
+            return false;
+        };
+        if let Some(message) = open.held.take() {
+            place.send(open.delivery(message));
+        }
+        true
+    }
+
     /// One event.
     async fn turn(&mut self, open: &mut Open) -> Result<(), Error> {
         let silent = open.heard + self.config.silence();
         let closing = open.closing;
         tokio::select! {
             reply = open.connection.read(), if open.held.is_none() => {
-                let reply = self.within_attempts(reply?, open).await?;
-                if let Some(reply) = reply {
-                    open.take(reply).await?;
+                let mut next = Some(reply?);
+                while let Some(reply) = next {
+                    if let Some(reply) = self.within_attempts(reply, open).await? {
+                        open.take(reply).await?;
+                    }
+                    next = match self.deliver_held(open) {
+                        true => open.connection.read_buffered()?,
+                        false => None,
+                    };
                 }
             }
             place = self.deliveries.reserve(), if open.held.is_some() => match (place, open.held.take()) {
