@@ -46,12 +46,7 @@ impl Engine {
             counters,
         });
         let turning = engine.clone();
-        engine.tasks.spawn(async move {
-            tokio::select! {
-                () = turning.ring() => {}
-                () = turning.tasks.stopping() => {}
-            }
-        });
+        engine.tasks.spawn(async move { turning.ring().await });
         Ok(engine)
     }
 
@@ -76,11 +71,16 @@ impl Engine {
         outcome
     }
 
-    /// Rings the timers, for ever; what is left at the end is taken out with [`Timers::extract`].
+    /// Rings the timers until the daemon stops; what is left then is taken out with [`Timers::extract`]. What rang is carried out
+    /// to its end, for nobody else has it.
     async fn ring(&self) {
         loop {
+            let due = tokio::select! {
+                due = self.timers.due() => due,
+                () = self.tasks.stopping() => return,
+            };
             let mut effects = Effects::default();
-            for timer in self.timers.due().await {
+            for timer in due {
                 match timer {
                     Timer::Deferred(channel, epoch, run) => {
                         channel.release_deferred(epoch, run, &mut effects);

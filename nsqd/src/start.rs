@@ -131,7 +131,7 @@ impl Nsqd {
         let lifecycle = Arc::new(Lifecycle::new(broker.clone(), now_ms));
         begin_join(&broker, &lookup, &lifecycle, now_ms);
         let moving = evacuation::sender::run(lifecycle.clone(), broker.clone(), outgoing);
-        spawn_until_stop(&tasks, moving);
+        tasks.spawn(moving);
         // One place for each listener, so that saying so never waits.
         let (failed, failures) = mpsc::channel(4);
         let mut shown = values;
@@ -233,15 +233,11 @@ fn begin_join(broker: &Arc<Broker>, lookup: &Arc<Lookup>, lifecycle: &Arc<Lifecy
     let deadline = now_ms.saturating_add(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
     lifecycle.begin_joining(deadline, now_ms);
     let joining = join::join(broker.clone(), lookup.clone(), lifecycle.clone(), timeout);
-    spawn_until_stop(&broker.engine.tasks, joining);
-}
-
-fn spawn_until_stop(tasks: &Tasks, work: impl Future<Output = ()> + Send + 'static) {
-    let inner = tasks.clone();
-    tasks.spawn(async move {
+    let tasks = broker.engine.tasks.clone();
+    broker.engine.tasks.spawn(async move {
         tokio::select! {
-            () = work => {}
-            () = inner.stopping() => {}
+            () = joining => {}
+            () = tasks.stopping() => {}
         }
     });
 }

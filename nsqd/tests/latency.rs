@@ -41,7 +41,8 @@ fn quantiles_come_in_order_for_the_channel_and_for_the_topic() {
         assert_eq!(quantiles(latency), [1.0, 0.99, 0.95]);
         let values = latency["percentiles"].as_array().unwrap();
         let value = |at: usize| values[at]["value"].as_f64().unwrap();
-        assert!(value(0) >= value(2) && value(2) > 0.0, "{latency}");
+        // Each is within a hundredth of the true one.
+        assert!(value(0) >= value(2) * 0.98 && value(2) > 0.0, "{latency}");
         assert!(value(0) < 20e9, "nanoseconds: {latency}");
     }
     // A topic without channels has none, and a channel without samples has zeros.

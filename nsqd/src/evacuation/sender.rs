@@ -23,11 +23,16 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Wait after no peer took a request.
 const ALL_FAILED: Duration = Duration::from_secs(5);
 
-/// Empties the node into its peers whenever it is told to. Runs until the daemon stops.
+/// Empties the node into its peers whenever it is told to, until the daemon stops. It is not to be dropped before: what it holds
+/// would be gone.
 pub async fn run(lifecycle: Arc<Lifecycle>, broker: Arc<Broker>, client: Client) {
     let mut phases = lifecycle.phases();
-    // An error would mean that the lifecycle is gone, which is held here.
-    while phases.wait_for(|phase| *phase == Phase::Draining).await.is_ok() {
+    let tasks = broker.engine.tasks.clone();
+    loop {
+        tokio::select! {
+            _ = phases.wait_for(|phase| *phase == Phase::Draining) => {}
+            () = tasks.stopping() => return,
+        }
         let mut sender = Sender {
             lifecycle: &lifecycle,
             broker: &broker,
@@ -41,6 +46,7 @@ pub async fn run(lifecycle: Arc<Lifecycle>, broker: Arc<Broker>, client: Client)
                 () = tokio::time::sleep(wait) => {}
                 // A cancelled drain ends the wait.
                 _ = phases.wait_for(|phase| *phase != Phase::Draining) => {}
+                () = tasks.stopping() => return,
             }
         }
     }
@@ -215,7 +221,8 @@ impl Sender<'_> {
         Ok(moved)
     }
 
-    /// Sends a request to the next peer that takes it.
+    /// Sends a request to the next peer that takes it. At a stop nobody does: whether the last one did stays open, and the messages
+    /// stay here as well.
     async fn post(
         &mut self,
         path: &str,
@@ -227,7 +234,11 @@ impl Sender<'_> {
         for _ in &request.peers {
             let peer = &request.peers[self.next_peer % request.peers.len()];
             self.next_peer = self.next_peer.wrapping_add(1);
-            match self.client.send(Method::POST, peer, path, body.clone()).await {
+            let sent = tokio::select! {
+                sent = self.client.send(Method::POST, peer, path, body.clone()) => sent,
+                () = self.broker.engine.tasks.stopping() => return Err(AllFailed),
+            };
+            match sent {
                 Ok(_) => {
                     self.lifecycle.note_evacuated(count as u64);
                     return Ok(());

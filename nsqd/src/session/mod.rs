@@ -259,15 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let more_input = self.read_commands().await?;
             let more_output = self.deliver();
             self.pass_on_unused_wake();
-            if self.effects.is_immediate() {
-                self.broker.engine.timers.wake(&mut self.effects);
-            } else if let Err(e) = self.broker.engine.settle(&mut self.effects).await {
-                // What could not be put back is counted nowhere any more: the log is the only place to say so.
-                tracing::error!(
-                    "CLIENT({}): failed to put a message back - {e}",
-                    self.client.remote_address
-                );
-            }
+            self.settle().await;
             self.send().await?;
             if self.input.at_end() && !more_input {
                 return Err(self.unread());
@@ -283,6 +275,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             self.wait(!may_go_on).await?;
             self.check_deadlines()?;
+        }
+    }
+
+    /// Carries out what this turn left to do.
+    async fn settle(&mut self) {
+        if self.effects.is_immediate() {
+            self.broker.engine.timers.wake(&mut self.effects);
+        } else if let Err(e) = self.broker.engine.settle(&mut self.effects).await {
+            // What could not be put back is counted nowhere any more: the log is the only place to say so.
+            tracing::error!(
+                "CLIENT({}): failed to put a message back - {e}",
+                self.client.remote_address
+            );
         }
     }
 
@@ -432,6 +437,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Err(self.unread());
         }
         if self.times.heartbeat_at.is_some_and(|at| at <= now) {
+            self.output.release();
             self.output.frame(FrameType::Response, HEARTBEAT);
             self.times.heartbeat_at = self.negotiated.heartbeat.map(|d| after(now, d));
             self.input.release();
@@ -460,6 +466,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 counters.publish_errors.add(why as usize);
             }
         }
+        // A turn that broke off may have put messages back already.
+        self.settle().await;
         if let Some(subscription) = self.subscription.take() {
             self.client.set_state(ClientState::Closing);
             self.client.ready_count.store(0, Relaxed);

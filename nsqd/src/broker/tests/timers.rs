@@ -2,6 +2,7 @@
 
 use super::*;
 use nsq_service::clock::{Clock, SystemClock};
+use std::sync::mpsc;
 
 async fn broker_with(clock: Arc<dyn Clock>) -> Arc<Broker> {
     let options = Options {
@@ -90,4 +91,37 @@ async fn ex_053_setting_the_wall_clock_moves_no_release() {
         }
         assert_eq!((channel.snapshot().depth, channel.snapshot().deferred), (1, 0));
     }
+}
+
+/// Of what rang a moment before the stop nothing is in a queue yet: the stop waits until its files have it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_waits_for_what_is_on_its_way_from_a_timer_to_a_file() {
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000_000));
+    let mut world = World::open(MemoryDisk::new(), clock.clone(), 0).await;
+    world.publish(200, true).await;
+    let (channel, engine) = (world.channel(), world.broker.engine.clone());
+    let backlog = channel.backlog().unwrap().clone();
+    // A disk so slow that writes are left to the workers, and a worker that has something else to do.
+    backlog.slow.store(true, Relaxed);
+    let ((tell, begun), (go_on, waits)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
+    let (busy, worker) = (engine.clone(), backlog.worker);
+    let occupy = move || (tell.send(()), waits.recv());
+    engine.tasks.spawn(async move {
+        let _ = busy.workers.call(worker, occupy).await;
+    });
+    begun.recv().unwrap();
+    clock.advance(Duration::from_secs(50));
+    for round in 0.. {
+        engine.timers.rearm();
+        if channel.snapshot().deferred == 0 {
+            break;
+        }
+        look_again(round).await;
+    }
+    engine.tasks.stop();
+    assert_eq!(engine.tasks.join(Duration::from_millis(100)).await, 2);
+    go_on.send(()).unwrap();
+    drop((channel, engine));
+    world.restart().await;
+    world.check().await;
 }
