@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, watch};
 
 /// Handle to the tracked tasks of one daemon. Clones share them.
@@ -39,10 +40,8 @@ impl Tasks {
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let running = Running::count(Arc::clone(&self.shared));
         #[allow(clippy::disallowed_methods, reason = "the one place that spawns")]
-        tokio::spawn(async move {
-            task.await;
-            drop(running);
-        });
+        // Not an async block: that would have room for the task twice, as what it captured and as what it waits for.
+        tokio::spawn(task.map(move |()| drop(running)));
     }
 
     /// Runs blocking `work` on a thread of its own and counts it like a task. It must end by itself.

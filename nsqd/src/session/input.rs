@@ -3,12 +3,13 @@
 use super::commands::{Action, Context, Verb, interpret};
 use super::{Session, Stop};
 use crate::block::BatchBuilder;
+use crate::client::ClientState;
 use crate::counters::PublishError;
 use crate::topic::Topic;
 use bytes::{Buf, BufMut, BytesMut};
 use nsq_protocol::v2::{
     BatchDecoder, BatchError, BatchLimits, BatchSink, BatchStep, CLOSE_WAIT, FrameType, Line, MAGIC,
-    body_size, parse_line,
+    body_size, finish_line, parse_line,
 };
 use nsq_protocol::{ErrorCode, TopicName};
 use std::io;
@@ -81,6 +82,8 @@ pub(super) struct Input {
     next_read: usize,
     at_end: bool,
     reading: Reading,
+    /// A line ended in this turn, so that another is waited for since.
+    new_line: bool,
 }
 
 impl Input {
@@ -143,7 +146,13 @@ impl Input {
             self.buffer
                 .reserve(self.next_read.max(SMALL_READ).max(wanted.min(LARGE_READ)));
             let room = self.buffer.capacity() - self.buffer.len();
-            let read = std::task::ready!(pin!(stream.read_buf(&mut self.buffer)).poll(cx))?;
+            let Poll::Ready(read) = pin!(stream.read_buf(&mut self.buffer)).poll(cx)? else {
+                // Who waits for a client has no need of a buffer, and most connections wait most of the time.
+                if self.buffer.is_empty() && room <= SMALL_READ {
+                    self.buffer = BytesMut::new();
+                }
+                return Poll::Pending;
+            };
             if read == room {
                 self.next_read = (self.next_read * 4).clamp(SMALL_READ, LARGE_READ);
             }
@@ -176,6 +185,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 break Ok(true);
             }
         };
+        if std::mem::take(&mut self.input.new_line) {
+            self.times.line_since = self.now();
+        }
         // What was accepted before an error keeps its answers.
         self.close_batches().await?;
         outcome
@@ -205,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn line_begins(&mut self) {
-        self.times.line_since = self.now();
+        self.input.new_line = true;
         self.input.reading = Reading::Line;
     }
 
@@ -223,7 +235,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(Progress::More)
     }
 
+    /// Takes the `FIN`s at the front of the buffer: those of a busy consumer come in rows, all of one shape. Whether there were any.
+    async fn read_finishes(&mut self) -> Result<bool, Stop> {
+        if finish_line(&self.input.buffer).is_none()
+            || !matches!(
+                self.client.state(),
+                ClientState::Subscribed | ClientState::Closing
+            )
+        {
+            return Ok(false);
+        }
+        self.close_published().await?;
+        let most = self.input.buffer.len().min(super::TURN_BYTES);
+        let mut lines = &self.input.buffer[..most];
+        while let Some((id, rest)) = finish_line(lines) {
+            self.finished.push(id);
+            lines = rest;
+        }
+        let taken = most - lines.len();
+        self.input.buffer.advance(taken);
+        self.line_begins();
+        Ok(true)
+    }
+
     async fn read_line(&mut self) -> Result<Progress, Stop> {
+        if self.read_finishes().await? {
+            return Ok(Progress::More);
+        }
         let (command, consumed) = match parse_line(&self.input.buffer) {
             Line::Incomplete => return Ok(Progress::NeedsInput),
             Line::TooLong => return Err(Stop::Silent),

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
-/// Kept between turns; what a burst needed beyond that is given back.
-const KEPT_BYTES: usize = 64 * 1024;
+/// Kept between turns: what a turn takes, its last take included. What a burst needed beyond that is given back.
+const KEPT_BYTES: usize = 144 * 1024;
 
 /// The output buffer: all frames of a turn, sent in one write.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ pub mod encode;
 pub mod frame;
 
 pub use batch::{BatchDecoder, BatchError, BatchLimits, BatchSink, BatchStep};
-pub use command::{Command, Line, MAX_LINE_BYTES, Params, body_size, parse_digits, parse_line};
+pub use command::{Command, Line, MAX_LINE_BYTES, Params, body_size, finish_line, parse_digits, parse_line};
 pub use frame::{Frame, FrameError, FrameType, decode_frame, encode_frame, encode_message_header};
 
 /// First bytes of a connection.
