@@ -390,15 +390,16 @@ fn filter(place: &Place, q: &str) -> Filter {
     }
 }
 
-/// The key of a value: the same on every replica, and short (FNV-1a).
+/// The key of a value, the same on every replica: its row in short (FNV-1a), which packs well as all of a row have it, and its
+/// column.
 pub(super) fn key(table: &str, row: &str, column: &str) -> String {
-    let bytes = [table, row, column]
+    let bytes = [table, row]
         .into_iter()
         .flat_map(|part| part.bytes().chain([0xff]));
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    format!("{:010x}", hash >> 24)
+    format!("{:08x}.{column}", hash >> 32)
 }
 
 #[cfg(test)]
