@@ -14,35 +14,49 @@ impl MessageId {
     #[must_use]
     pub fn from_u64(id: u64) -> Self {
         let mut out = [0; 16];
-        for (pair, byte) in out.chunks_exact_mut(2).zip(id.to_be_bytes()) {
-            if let [high, low] = pair {
-                *high = hex_digit(byte >> 4);
-                *low = hex_digit(byte & 0x0f);
-            }
-        }
+        let (high, low) = out.split_at_mut(8);
+        high.copy_from_slice(&digits(id >> 32).to_be_bytes());
+        low.copy_from_slice(&digits(id & 0xffff_ffff).to_be_bytes());
         Self(out)
     }
 
     /// The number behind the digits, or `None` when one of them is not a lower-case hex digit: then nsqd did not issue it.
     #[must_use]
     pub fn to_u64(self) -> Option<u64> {
-        self.0.iter().try_fold(0u64, |sum, &b| {
-            let digit = match b {
-                b'0'..=b'9' => b.wrapping_sub(b'0'),
-                b'a'..=b'f' => b.wrapping_sub(b'a').wrapping_add(10),
-                _ => return None,
-            };
-            Some((sum << 4) | u64::from(digit))
-        })
+        let (high, low) = self.0.split_at(8);
+        let number = |eight: &[u8]| eight.try_into().map(|eight| number(u64::from_be_bytes(eight)));
+        let (Ok(high), Ok(low)) = (number(high), number(low)) else {
+            return None;
+        };
+        let id = (high << 32) | low;
+        // What is no digit has become some number, which has other digits.
+        (Self::from_u64(id) == self).then_some(id)
     }
 }
 
-const fn hex_digit(nibble: u8) -> u8 {
-    if nibble < 10 {
-        b'0'.wrapping_add(nibble)
-    } else {
-        b'a'.wrapping_add(nibble).wrapping_sub(10)
-    }
+/// The eight hex digits of the lower half, one in each byte. All are made at once: ids are written and read once for each
+/// delivery, where a loop over digits took a sixth of all instructions.
+const fn digits(half: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let n = half & 0xffff_ffff;
+    let n = (n | (n << 16)) & 0x0000_ffff_0000_ffff;
+    let n = (n | (n << 8)) & 0x00ff_00ff_00ff_00ff;
+    let n = (n | (n << 4)) & 0x0f0f_0f0f_0f0f_0f0f;
+    // 6 more than 10 to 15 has the next bit; a letter is 0x27 above a digit. No byte of a sum reaches the next one.
+    let letters = (n.wrapping_add(ONES.wrapping_mul(6)) >> 4) & ONES;
+    n.wrapping_add(ONES.wrapping_mul(0x30))
+        .wrapping_add(letters.wrapping_mul(0x27))
+}
+
+/// The number of eight hex digits; of other bytes any number up to 2^32.
+const fn number(digits: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // A letter has this bit, and its lower half is 9 below its number.
+    let letters = (digits >> 6) & ONES;
+    let n = (digits & 0x0f0f_0f0f_0f0f_0f0f).wrapping_add(letters.wrapping_mul(9));
+    let n = (n | (n >> 4)) & 0x00ff_00ff_00ff_00ff;
+    let n = (n | (n >> 8)) & 0x0000_ffff_0000_ffff;
+    (n | (n >> 16)) & 0xffff_ffff
 }
 
 impl fmt::Display for MessageId {
@@ -105,6 +119,19 @@ mod tests {
             let id = MessageId::from_u64(n);
             prop_assert_eq!(id.to_u64(), Some(n));
             prop_assert_eq!(id.to_string(), format!("{n:016x}"));
+        }
+
+        /// A digit changed into any byte, and any bytes: only digits are a number.
+        #[test]
+        fn what_is_no_lower_case_digit_is_no_id(n: u64, at in 0..16usize, byte: u8, any: [u8; 16]) {
+            let mut changed = MessageId::from_u64(n);
+            changed.0[at] = byte;
+            for id in [changed, MessageId(any)] {
+                let is_digits = id.0.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                let text = String::from_utf8_lossy(&id.0);
+                let wanted = u64::from_str_radix(&text, 16).ok().filter(|_| is_digits);
+                prop_assert_eq!(id.to_u64(), wanted);
+            }
         }
 
         #[test]

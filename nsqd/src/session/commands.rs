@@ -190,7 +190,8 @@ impl Context<'_> {
 
     fn message_id(&self, command: &str, p: Params<'_>, params: usize) -> Result<MessageId, Stop> {
         self.in_state(command, &[ClientState::Subscribed, ClientState::Closing])?;
-        let (Some(id), Some(_)) = (p.get(0), p.get(params - 1)) else {
+        let last = params - 1;
+        let Some(id) = p.get(0).filter(|_| last == 0 || p.get(last).is_some()) else {
             return Err(invalid(format!("{command} insufficient number of params")));
         };
         id.try_into()
