@@ -35,6 +35,8 @@ pub(crate) struct Run {
     pub(crate) daemons: Arc<Daemons>,
     pub(crate) keys: Vec<Key>,
     pub(crate) runs: usize,
+    /// Changes a second of other clusters.
+    pub(crate) rate: u32,
     pub(crate) plane: Plane,
 }
 
@@ -54,6 +56,7 @@ impl Run {
             daemons,
             keys: clusters::keys(args.clusters),
             runs: args.runs.max(1),
+            rate: args.rate.max(1),
             plane,
         }
     }

@@ -1,5 +1,6 @@
 //! From a change of a spec to the first write of a child: alone, and while other clusters change.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -16,9 +17,8 @@ use crate::report::p99;
 const SAMPLES: usize = 100;
 /// Of these, at once on an operator that does nothing else.
 const TOGETHER: usize = 5;
-/// Changes a second of other clusters.
-const RATE: u64 = 100;
-/// Of these, at most on their way.
+/// Changes of other clusters that are on their way at most; never two of one cluster, which the server would have to try again
+/// and again.
 const MOST: usize = 200;
 /// Time between two of the changes that are measured under load.
 const BETWEEN: Duration = Duration::from_millis(600);
@@ -37,7 +37,7 @@ impl Run {
             let sent: Vec<(Key, Instant)> = chosen
                 .map(|key| (key.clone(), change(&self.plane, key)))
                 .collect();
-            times.extend(arrivals(&self.clusters, &sent));
+            times.extend(sent.iter().map(|sent| arrival(&self.clusters, sent)));
         }
         let name = "spec change to first child write, idle operator, p99";
         self.report.at_most(name, 2.0, "s", &[p99(&times)]);
@@ -52,25 +52,26 @@ impl Run {
             let others = probes.split_off((probes.len() / 10).max(1));
             (probes, others)
         };
-        let load = Load::start(&self.plane, others);
-        let mut sent = Vec::new();
+        let load = Load::start(&self.plane, self.rate, others);
+        let (mut sent, mut times) = (VecDeque::new(), Vec::new());
         let began = Instant::now();
         for (turn, key) in probes.iter().cycle().take(SAMPLES).enumerate() {
             let due = began + BETWEEN * u32::try_from(turn).unwrap_or(u32::MAX);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            if turn >= probes.len() {
-                // The budget of this one changes again: it must have arrived before.
-                let at = turn - probes.len();
-                arrivals(&self.clusters, &sent[at..=at]);
-            }
-            sent.push((key.clone(), change(&self.plane, key)));
+            // The budget of this one changes again: what was changed there before must have arrived.
+            let before = usize::from(sent.len() == probes.len());
+            times.extend(sent.drain(..before).map(|sent| arrival(&self.clusters, &sent)));
+            sent.push_back((key.clone(), change(&self.plane, key)));
         }
         let made = load.stop();
         let seconds = began.elapsed().as_secs_f64();
-        let times = arrivals(&self.clusters, &sent);
+        times.extend(sent.iter().map(|sent| arrival(&self.clusters, sent)));
         let after = self.operator().look();
         self.report.at_most(
-            "the same with 100 changes a second of other clusters, p99",
+            &format!(
+                "the same with {} changes a second of other clusters, p99",
+                self.rate
+            ),
             5.0,
             "s",
             &[p99(&times)],
@@ -121,17 +122,14 @@ fn change(plane: &Plane, key: &Key) -> Instant {
     at
 }
 
-/// Seconds until each of these changes was at its child.
-fn arrivals(clusters: &Clusters, sent: &[(Key, Instant)]) -> Vec<f64> {
-    let arrived = |(key, at): &(Key, Instant)| {
-        let mut seen = None;
-        nsq_testkit::eventually(LONG, || {
-            seen = clusters.changed_at(key).filter(|seen| seen > at);
-            seen.is_some()
-        });
-        seen.map_or(f64::INFINITY, |seen| (seen - *at).as_secs_f64())
-    };
-    sent.iter().map(arrived).collect()
+/// Seconds until this change was at its child.
+fn arrival(clusters: &Clusters, (key, at): &(Key, Instant)) -> f64 {
+    let mut seen = None;
+    nsq_testkit::eventually(LONG, || {
+        seen = clusters.changed_at(key).filter(|seen| seen > at);
+        seen.is_some()
+    });
+    seen.map_or(f64::INFINITY, |seen| (seen - *at).as_secs_f64())
 }
 
 /// Changes of other clusters, until it is stopped.
@@ -141,12 +139,13 @@ struct Load {
 }
 
 impl Load {
-    fn start(plane: &Plane, keys: Vec<Key>) -> Self {
+    fn start(plane: &Plane, rate: u32, keys: Vec<Key>) -> Self {
         let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (ends, counts) = (Arc::clone(&stop), Arc::clone(&made));
         let client = plane.client.clone();
+        let at_once = keys.len().min(MOST);
         plane.runtime.spawn(async move {
-            let every = tokio::time::interval(Duration::from_millis(1000 / RATE));
+            let every = tokio::time::interval(Duration::from_secs(1) / rate);
             let ticks = stream::unfold(every, async |mut every| {
                 every.tick().await;
                 Some(((), every))
@@ -154,7 +153,7 @@ impl Load {
             ticks
                 .zip(stream::iter(keys.into_iter().cycle()))
                 .take_while(|_| std::future::ready(!ends.load(Ordering::Relaxed)))
-                .for_each_concurrent(MOST, async |((), key)| {
+                .for_each_concurrent(at_once, async |((), key)| {
                     // What a server that has too much to do refuses is missing in the rate that is told.
                     if clusters::change(&client, &key, &next()).await.is_ok() {
                         counts.fetch_add(1, Ordering::Relaxed);

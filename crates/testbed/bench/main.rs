@@ -48,6 +48,9 @@ struct Args {
     /// Runs of what is short
     #[arg(long, default_value_t = 3)]
     runs: usize,
+    /// Changes a second of other clusters while one is measured
+    #[arg(long, default_value_t = 100)]
+    rate: u32,
     /// Only these parts, in the usual order; converge comes before those that need its clusters
     #[arg(long, value_enum, value_delimiter = ',')]
     cases: Vec<Case>,

@@ -96,6 +96,12 @@ impl Cluster {
         cluster
     }
 
+    /// Stops and starts what belongs to a node, as `node.sh` says.
+    #[track_caller]
+    pub fn node(&self, args: &[&str]) {
+        script("node.sh", args, None);
+    }
+
     /// A namespace of its own for one test.
     #[must_use]
     pub fn namespace(&self, name: &str) -> Namespace {
@@ -139,6 +145,19 @@ impl Cluster {
             .unwrap_or_else(|e| panic!("kubectl: {e}"));
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         child.wait_with_output().unwrap()
+    }
+
+    /// A shell in which kubectl and Helm mean this cluster.
+    #[must_use]
+    pub fn shell(&self) -> Command {
+        let folder = std::env::var_os(PATH_VARIABLE).unwrap_or_default();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut all = folder;
+        all.push(":");
+        all.push(path);
+        let mut shell = Command::new("bash");
+        shell.env("PATH", all).env("KUBECONFIG", &self.kubeconfig);
+        shell
     }
 
     /// What Helm prints.

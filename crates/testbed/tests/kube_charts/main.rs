@@ -7,6 +7,7 @@
 )]
 
 mod install;
+mod pages;
 mod running;
 mod text;
 mod tls;

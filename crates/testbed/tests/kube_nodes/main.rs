@@ -16,6 +16,7 @@ mod objects;
 mod registries;
 mod rollouts;
 mod storage;
+mod upkeep;
 mod upstream;
 
 use std::collections::BTreeSet;
