@@ -59,6 +59,12 @@ impl Prometheus {
         }
     }
 
+    /// `host:port` of its API.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Waits until it has scraped so many targets, and no target has an error.
     ///
     /// # Panics

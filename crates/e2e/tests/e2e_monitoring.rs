@@ -11,17 +11,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nsq_e2e::local::LocalCluster;
 use nsq_e2e::operator::Operator;
 use nsq_e2e::prometheus::Prometheus;
 use nsq_e2e::reference::Maker;
 use nsq_e2e::{eventually_ok, free_address, http, own_file, tool};
-use nsq_testkit::Conn;
 use nsq_testkit::tls::Authority;
+use nsq_testkit::{Conn, Delivery, Next};
 use serde_json::Value;
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -295,6 +295,38 @@ fn op_205_prometheus_answers_every_query() {
         let told = || format!("queries without an answer: {open:#?}");
         open.is_empty().then_some(()).ok_or_else(told)
     });
+    let folder = tempfile::tempdir().unwrap();
+    match std::env::var_os("NSQ_PICTURES") {
+        Some(folder) => {
+            cluster.live(PICTURED);
+            draw(&prometheus, PICTURED, folder.as_ref());
+        }
+        None => draw(&prometheus, Duration::from_secs(5), folder.path()),
+    }
+}
+
+/// Time that pictures for people show (`cargo xtask pictures`).
+const PICTURED: Duration = Duration::from_secs(180);
+
+/// Draws what this time looked like. Not for the operator, whose page stands still here.
+fn draw(prometheus: &Prometheus, time: Duration, folder: &Path) {
+    for name in ["nsq-cluster", "nsq-topic"] {
+        let picture = folder.join(format!("{name}.svg"));
+        let variables: BTreeMap<&str, &str> = values(name).into_iter().collect();
+        let arguments = [
+            prometheus.address(),
+            &time.as_secs().to_string(),
+            &serde_json::to_string(&variables).unwrap(),
+        ];
+        succeeds(
+            Command::new("node")
+                .arg(own_file("dashboards/picture.js"))
+                .args(arguments)
+                .args([&dashboard_file(name), &picture]),
+        );
+        let drawn = fs::read_to_string(&picture).unwrap();
+        assert!(drawn.matches("<polyline").count() > 5, "{name}: {drawn}");
+    }
 }
 
 /// True if a query gives a series whose value is a number. Nothing moves on the page of a leader, so quantiles of it are none.
@@ -379,16 +411,25 @@ fn queries() -> BTreeMap<String, String> {
     found
 }
 
-/// As Grafana fills in the variables: for the operator's page all clusters are chosen.
-fn filled(query: &str, dashboard: &str) -> String {
+/// Values of the variables: for the operator's page all clusters are chosen.
+fn values(dashboard: &str) -> [(&'static str, &'static str); 6] {
     let of_all = dashboard == "nsq-operator";
-    let filled = query
-        .replace("$__rate_interval", "10s")
-        .replace("$namespace", if of_all { ".*" } else { "local" })
-        .replace("$nsq_cluster", if of_all { ".*" } else { "test" })
-        .replace("$operator", "nsq-system")
-        .replace("$topic", "orders")
-        .replace("$channel", ".*");
+    [
+        ("__rate_interval", "10s"),
+        ("namespace", if of_all { ".*" } else { "local" }),
+        ("nsq_cluster", if of_all { ".*" } else { "test" }),
+        ("operator", "nsq-system"),
+        ("topic", "orders"),
+        ("channel", ".*"),
+    ]
+}
+
+/// As Grafana fills in the variables.
+fn filled(query: &str, dashboard: &str) -> String {
+    let mut filled = query.to_owned();
+    for (name, value) in values(dashboard) {
+        filled = filled.replace(&format!("${name}"), value);
+    }
     assert!(!filled.contains('$'), "{filled}");
     filled
 }
@@ -424,7 +465,7 @@ struct Loaded {
     consumer: Conn,
     publisher: Conn,
     /// Connections that have to stay.
-    _others: Vec<Conn>,
+    others: Vec<Conn>,
 }
 
 /// Small memory queues, so that files are used.
@@ -457,7 +498,7 @@ impl Loaded {
             conn.expect_ok();
             conn
         };
-        // No test takes as long as one heartbeat.
+        // The longest there is: those that only hold messages say something more often.
         let steady = r#"{"heartbeat_interval":60000}"#;
         let mut consumer = connect(steady);
         consumer.subscribe("orders", "billing");
@@ -470,14 +511,34 @@ impl Loaded {
         sampled.subscribe("orders", "tmp#ephemeral");
         sampled.command("RDY 100");
         let mut cluster = Self {
-            publisher: connect(steady),
+            publisher: connect(r#"{"heartbeat_interval":-1}"#),
             consumer,
-            _others: vec![slow, sampled],
+            others: vec![slow, sampled],
             local,
             http,
         };
         cluster.use_everything();
         cluster
+    }
+
+    /// Rounds for as long as this, now quicker, now slower.
+    fn live(&mut self, time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time {
+            self.use_everything();
+            let wave = (began.elapsed().as_secs_f64() / 15.0).sin();
+            std::thread::sleep(Duration::from_secs_f64(0.15 + 0.1 * wave));
+        }
+    }
+
+    fn message(&mut self) -> Delivery {
+        loop {
+            match self.consumer.next(BOUND) {
+                Next::Frame(frame) if frame.is_heartbeat() => {}
+                Next::Frame(frame) => return frame.delivery(),
+                other => panic!("a message was due, there is {other:?}"),
+            }
+        }
     }
 
     /// One round: publishes to topics with and without channels and consumers, deferred and refused ones; finishes and requeues.
@@ -489,12 +550,13 @@ impl Loaded {
         }
         self.publisher.command_with("DPUB orders 600000", b"later");
         self.publisher.expect_ok();
-        let again = self.consumer.message();
+        let again = self.message();
         self.consumer.requeue(&again, 0);
         for _ in 0..ROUND {
-            let message = self.consumer.message();
+            let message = self.message();
             self.consumer.finish(&message);
         }
+        self.others.iter_mut().for_each(|conn| conn.command("NOP"));
         // An error of this kind ends the connection.
         let nsqd = self.local.nsqds().remove(0);
         let mut refused = Conn::connect(nsqd.tcp.parse().unwrap());

@@ -21,6 +21,7 @@ mod image;
 mod kube;
 mod layers;
 mod local;
+mod pictures;
 mod process;
 mod repeat;
 mod scale;
@@ -84,6 +85,8 @@ enum Task {
         #[arg(long, default_value_t = 300_000)]
         messages: usize,
     },
+    /// Draw the dashboards of a loaded cluster anew (docs/operating/dashboards)
+    Pictures,
     /// Kill the operator at each of its writes, before and after the API server has heard of it, one per life of a cluster; takes
     /// hours (the layer kube does all of them in one life)
     CrashOperator,
@@ -146,6 +149,7 @@ fn main() -> ExitCode {
         Some(Task::Crash { rounds, reference }) => crash::run(rounds, reference),
         Some(Task::CrashArchive { rounds }) => crash::archive(rounds),
         Some(Task::SpeedTools { messages }) => speed::run(messages),
+        Some(Task::Pictures) => pictures::run(),
         Some(Task::CrashOperator) => crash::operator(),
         Some(Task::CrashDrain { deaths, messages }) => crash::drain(deaths, messages),
         Some(Task::Kube { action }) => kube::cluster(action),
