@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nsq_e2e::eventually;
 use nsq_e2e::local::LocalCluster;
+use nsq_testkit::cpu_time;
 
 /// Time over which is measured: several look-up rounds, pings and looks at the manifest.
 const WINDOW: Duration = Duration::from_secs(20);
@@ -18,19 +19,6 @@ const WINDOW: Duration = Duration::from_secs(20);
 const MAX_SHARE: f64 = 0.02;
 /// Resident, all seven processes together. The test profile's programs are larger than the release's, for which 60 MiB holds.
 const MAX_RESIDENT_KIB: u64 = 120 << 10;
-/// Clock ticks of /proc/PID/stat in a second: 100 on every Linux that Rust runs on.
-const TICKS: f64 = 100.0;
-
-/// User and system time of a process so far, in seconds.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name in brackets may hold spaces; times are the 14th and 15th field.
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    [fields[11], fields[12]]
-        .iter()
-        .map(|ticks| ticks.parse::<f64>().unwrap() / TICKS)
-        .sum()
-}
 
 fn resident_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -45,10 +33,10 @@ fn an_idle_cluster_costs_next_to_nothing() {
     pids.push(cluster.process.pid());
     assert_eq!(pids.len(), 7, "{:?}", cluster.nodes());
 
-    let before: f64 = pids.iter().map(|pid| cpu_seconds(*pid)).sum();
+    let before: f64 = pids.iter().map(|pid| cpu_time(*pid).as_secs_f64()).sum();
     let end = Instant::now() + WINDOW;
     eventually(WINDOW * 2, "the window is over", || Instant::now() >= end);
-    let used = pids.iter().map(|pid| cpu_seconds(*pid)).sum::<f64>() - before;
+    let used = pids.iter().map(|pid| cpu_time(*pid).as_secs_f64()).sum::<f64>() - before;
     let share = used / WINDOW.as_secs_f64();
     let resident: u64 = pids.iter().map(|pid| resident_kib(*pid)).sum();
     println!(

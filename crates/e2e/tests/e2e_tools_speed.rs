@@ -10,13 +10,12 @@
     reason = "tests, whose numbers are for people"
 )]
 
-use std::fs;
 use std::time::Duration;
 
 use nsq_e2e::our_tools::start_of;
-use nsq_e2e::process::Process;
 use nsq_e2e::reference::{Daemon, Maker};
 use nsq_e2e::{eventually, http};
+use nsq_testkit::cpu_time;
 use tempfile::TempDir;
 
 const BOUND: Duration = Duration::from_secs(300);
@@ -30,16 +29,6 @@ const BATCH: usize = 2000;
 fn messages() -> Option<usize> {
     let text = std::env::var(MESSAGES).ok()?;
     Some(text.parse().expect("a number of messages"))
-}
-
-/// Time it has computed so far, in user and system mode, to a hundredth of a second.
-fn cpu(process: &Process) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    ticks
-        .map(|ticks| Duration::from_millis(10 * ticks.parse::<u64>().unwrap()))
-        .sum()
 }
 
 /// Text of a log: no two lines are the same, and each has 200 bytes.
@@ -92,7 +81,7 @@ fn measure(maker: Maker, name: &str, flags: &[&str], count: usize) -> Duration {
         let channel = &stats["topics"][0]["channels"][0];
         channel["depth"] == 0 && channel["in_flight_count"] == 0
     });
-    let took = cpu(&tool);
+    let took = cpu_time(tool.pid());
     tool.terminate(BOUND);
     took
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nsq_testbed::{BOUND, Cluster, Operator};
-use nsq_testkit::{Scrape, eventually};
+use nsq_testkit::{Scrape, cpu_time, eventually};
 
 /// A running operator.
 pub(crate) struct Measured {
@@ -53,7 +53,7 @@ impl Measured {
         let pid = self.operator.pid();
         Look {
             at: self.began.elapsed(),
-            processor: processor(pid),
+            processor: cpu_time(pid).as_secs_f64(),
             resident: memory(pid, "VmRSS:"),
             peak: memory(pid, "VmHWM:"),
             writes: sum("nsq_operator_api_writes_total{"),
@@ -100,21 +100,6 @@ pub(crate) fn every(pause: Duration, bound: Duration, mut holds: impl FnMut() ->
         );
         std::thread::sleep(pause);
     }
-}
-
-/// Seconds of processor time.
-fn processor(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, after) = stat.rsplit_once(')').unwrap();
-    let ticks: f64 = after
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(|field| field.parse::<f64>().unwrap())
-        .sum();
-    #[allow(clippy::cast_precision_loss, reason = "100 in every Linux there is")]
-    let a_second = rustix::param::clock_ticks_per_second() as f64;
-    ticks / a_second
 }
 
 fn memory(pid: u32, field: &str) -> f64 {

@@ -27,7 +27,7 @@ pub use daemon::{Daemon, Launch};
 pub use http::{Reply, request, request_tls, request_tls_with};
 pub use layers::Compression;
 pub use lookupd::{Answer, FakeLookupd, Seen};
-pub use process::{Ended, allow_open_files, run_to_end};
+pub use process::{Ended, allow_open_files, cpu_time, run_to_end};
 pub use scrape::Scrape;
 pub use wait::{BOUND, Stopwatch, eventually};
 

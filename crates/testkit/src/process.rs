@@ -184,17 +184,10 @@ impl Process {
             .expect("its size")
     }
 
-    /// Time it has computed so far, in user and system mode, to a hundredth of a second.
+    /// See [`cpu_time`].
     #[track_caller]
     pub(crate) fn cpu_time(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
-        let stat = stat.expect("a Linux with /proc");
-        // The name in brackets may hold spaces; both times are the 14th and 15th field, in ticks of 10 ms.
-        let (_, fields) = stat.rsplit_once(')').expect("its name");
-        let ticks = fields.split_whitespace().skip(11).take(2);
-        ticks
-            .map(|ticks| Duration::from_millis(10 * ticks.parse::<u64>().expect("ticks")))
-            .sum()
+        cpu_time(self.child.id())
     }
 
     /// Sends it this signal, as soon as it waits for signals.
@@ -261,6 +254,18 @@ fn follow(stderr: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> thread
         .name("log".into())
         .spawn(read)
         .expect("a thread")
+}
+
+/// Time that a process has computed so far, in user and system mode, to a hundredth of a second.
+#[track_caller]
+pub fn cpu_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a Linux with /proc");
+    // The name in brackets may hold spaces; both times are the 14th and 15th field, in ticks of 10 ms.
+    let (_, fields) = stat.rsplit_once(')').expect("its name");
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks
+        .map(|ticks| Duration::from_millis(10 * ticks.parse::<u64>().expect("ticks")))
+        .sum()
 }
 
 /// Lets this process have `count` files open, sockets included, as far as its hard limit goes.

@@ -30,7 +30,8 @@ pub async fn run(lifecycle: Arc<Lifecycle>, broker: Arc<Broker>, client: Client)
     let tasks = broker.engine.tasks.clone();
     loop {
         tokio::select! {
-            _ = phases.wait_for(|phase| *phase == Phase::Draining) => {}
+            // An error would mean that the lifecycle is gone, which is held here.
+            told = phases.wait_for(|phase| *phase == Phase::Draining) => if told.is_err() { return },
             () = tasks.stopping() => return,
         }
         let mut sender = Sender {
