@@ -55,8 +55,16 @@ impl Engine {
     /// # Errors
     /// The first failure to write what was not accepted before: that queue does not have its run.
     pub async fn settle(&self, effects: &mut Effects) -> io::Result<()> {
-        let mut outcome = Ok(());
         self.timers.wake(effects);
+        if effects.is_immediate() {
+            return Ok(());
+        }
+        // Whoever waits for files waits long; a connection that never does has no room for it.
+        Box::pin(self.settle_files(effects)).await
+    }
+
+    async fn settle_files(&self, effects: &mut Effects) -> io::Result<()> {
+        let mut outcome = Ok(());
         while !effects.is_immediate() {
             for spill in std::mem::take(&mut effects.spills) {
                 let written = self.workers.append(spill, effects).await;
@@ -82,11 +90,9 @@ impl Engine {
             let mut effects = Effects::default();
             for timer in due {
                 match timer {
-                    Timer::Deferred(channel, epoch, run) => {
-                        channel.release_deferred(epoch, run, &mut effects);
-                    }
-                    Timer::Orphan(channel, epoch, id, run) => {
-                        channel.release_orphan(epoch, id, run, &mut effects);
+                    Timer::Message(waiting) => {
+                        let holder = waiting.holder.clone();
+                        holder.release(waiting, &mut effects);
                     }
                     Timer::Sync(owner) => {
                         if let Some(backlog) = owner.backlog() {

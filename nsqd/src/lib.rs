@@ -16,7 +16,7 @@
 //! | [`disk_workers`] | the threads that serve queue files | whose files they are |
 //! | [`block`] | messages in memory | where they are queued |
 //! | [`latency`] | how long messages take | who measures |
-//! | [`wheel`], [`timers`] | when something is due | what it is |
+//! | [`wheel`], [`timers`], [`parked`] | when something is due | what it is |
 //! | [`series`] | who has metrics of its own, and what those leave that have none | how they are written |
 //! | [`counters`] | what a node counts | who shows it |
 //! | [`cores`] | how many threads the processors are worth | what they do |
@@ -47,6 +47,7 @@ pub mod message_id;
 pub mod metadata;
 pub mod metrics;
 pub mod options;
+pub mod parked;
 pub mod pictures;
 pub mod queue;
 pub mod series;

@@ -1,9 +1,9 @@
 //! What has a due time: deferred messages, messages of consumers that are gone, syncs of files. The engine rings it.
 
-use crate::block::Run;
 use crate::counters::Counters;
 use crate::effects::{Effects, QueueOwner};
-use crate::wheel::{Key, Wheel};
+use crate::parked::Parked;
+use crate::wheel::Wheel;
 use nsq_protocol::{ChannelName, TopicName};
 use nsq_service::clock::Clock;
 use parking_lot::Mutex;
@@ -19,19 +19,44 @@ pub trait Holder: Send + Sync {
     /// Topic and channel.
     fn names(&self) -> (TopicName, ChannelName);
     /// Counts how often it was emptied: what is older than the present epoch is of no use to it.
-    fn epoch(&self) -> u64;
-    /// The time of a deferred message has come.
-    fn release_deferred(&self, epoch: u64, run: Run, effects: &mut Effects);
-    /// The time of a message whose consumer is gone has come. With its id.
-    fn release_orphan(&self, epoch: u64, id: u64, run: Run, effects: &mut Effects);
+    fn epoch(&self) -> u32;
+    /// The time of messages that it held back has come.
+    fn release(&self, waiting: Waiting, effects: &mut Effects);
+}
+
+/// Why a message waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its publisher or its consumer wants it to be delivered later.
+    Deferred,
+    /// Its consumer is gone: it times out.
+    Orphan,
+}
+
+/// A message that goes to the end of its channel's queue when its time has come.
+pub struct Waiting {
+    /// Its channel.
+    pub holder: Arc<dyn Holder>,
+    /// That of the channel when it began to wait; it is of no use in another one.
+    pub epoch: u32,
+    /// Why it waits.
+    pub why: Why,
+    /// The message.
+    pub run: Parked,
+}
+
+impl Waiting {
+    /// Whether its channel was not emptied since.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.holder.epoch() == self.epoch
+    }
 }
 
 /// What happens when its time has come.
 pub enum Timer {
-    /// A message goes to the end of its channel's queue, unless the channel was emptied since (another epoch).
-    Deferred(Arc<dyn Holder>, u64, Run),
-    /// The same for a message whose consumer is gone: it timed out. With its id.
-    Orphan(Arc<dyn Holder>, u64, u64, Run),
+    /// A message is released.
+    Message(Waiting),
     /// The files of a queue are synced.
     Sync(Arc<dyn QueueOwner>),
 }
@@ -39,8 +64,10 @@ pub enum Timer {
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Deferred(..) => "Deferred",
-            Self::Orphan(..) => "Orphan",
+            Self::Message(Waiting {
+                why: Why::Deferred, ..
+            }) => "Deferred",
+            Self::Message(Waiting { why: Why::Orphan, .. }) => "Orphan",
             Self::Sync(..) => "Sync",
         })
     }
@@ -82,9 +109,9 @@ impl Timers {
     }
 
     /// Adds an entry due at `due`; the innermost lock. The effects remember to tell the task if it has to look earlier.
-    pub fn insert(&self, due: u64, timer: Timer, effects: &mut Effects) -> Key {
+    pub fn insert(&self, due: u64, timer: Timer, effects: &mut Effects) {
         effects.rearm |= due < self.looks_at.load(Relaxed);
-        self.wheel.lock().insert(due, timer)
+        self.wheel.lock().insert(due, timer);
     }
 
     /// Adds an entry due in `after` ns. Not under a lock.
@@ -124,10 +151,11 @@ impl Timers {
     pub fn last_due(&self) -> FxHashMap<(TopicName, ChannelName), u64> {
         let mut last = FxHashMap::default();
         self.wheel.lock().for_each(&mut |due, timer| {
-            if let Timer::Deferred(channel, epoch, _) = timer
-                && *epoch == channel.epoch()
+            if let Timer::Message(waiting) = timer
+                && waiting.why == Why::Deferred
+                && waiting.is_current()
             {
-                let entry = last.entry(channel.names()).or_insert(due);
+                let entry = last.entry(waiting.holder.names()).or_insert(due);
                 *entry = due.max(*entry);
             }
         });
@@ -146,7 +174,10 @@ impl Timers {
             let next = {
                 let mut wheel = self.wheel.lock();
                 wheel.expire(now, &mut |at, timer| {
-                    if let Timer::Deferred(..) = timer {
+                    if let Timer::Message(Waiting {
+                        why: Why::Deferred, ..
+                    }) = timer
+                    {
                         self.counters.timer_lateness.observe(now.saturating_sub(at), 1);
                     }
                     due.push(timer);

@@ -1,6 +1,6 @@
 //! A hierarchical timer wheel: four levels of 256 slots and a tick of one millisecond.
 //!
-//! Insert and cancel cost a few list operations whatever the number of entries; an entry is never early, because its due
+//! An insert costs a few list operations whatever the number of entries; an entry is never early, because its due
 //! time is rounded up to the tick. Entries beyond the last level (49 days) wait in its farthest slot and are sorted in again
 //! from there. Pure: time is an argument. Why not a crate: ADR 1 holds the numbers.
 
@@ -11,21 +11,11 @@ const NIL: u32 = u32::MAX;
 /// Nanoseconds of a tick.
 const TICK: u64 = 1_000_000;
 
-/// Names an entry until it expires or is cancelled; of no use after that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    index: u32,
-    generation: u32,
-}
-
 #[derive(Debug)]
 struct Node<T> {
     due: u64,
     value: Option<T>,
     next: u32,
-    prev: u32,
-    slot: u16,
-    generation: u32,
 }
 
 /// Entries with a due time. Times are nanoseconds of one monotonic clock.
@@ -38,8 +28,6 @@ pub struct Wheel<T> {
     /// The tick up to which everything has expired.
     now: u64,
     len: usize,
-    /// Given to the next entry, so that a key of a past one never names it, also after the nodes were given back.
-    next_generation: u32,
 }
 
 impl<T> Default for Wheel<T> {
@@ -51,7 +39,6 @@ impl<T> Default for Wheel<T> {
             occupied: [[0; SLOTS / 64]; LEVELS],
             now: 0,
             len: 0,
-            next_generation: 0,
         }
     }
 }
@@ -70,43 +57,23 @@ impl<T> Wheel<T> {
     }
 
     /// Adds an entry that expires at `due` ns or up to a millisecond later.
-    pub fn insert(&mut self, due: u64, value: T) -> Key {
-        let due = due.div_ceil(TICK);
-        let generation = self.next_generation;
-        self.next_generation = generation.wrapping_add(1);
-        let index = if self.free == NIL {
-            let index = u32::try_from(self.nodes.len()).unwrap_or(NIL);
-            self.nodes.push(Node {
-                due,
-                value: Some(value),
-                next: NIL,
-                prev: NIL,
-                slot: 0,
-                generation,
-            });
+    pub fn insert(&mut self, due: u64, value: T) {
+        let node = Node {
+            due: due.div_ceil(TICK),
+            value: Some(value),
+            next: NIL,
+        };
+        let index = self.free;
+        let index = if let Some(free) = self.nodes.get_mut(index as usize) {
+            self.free = free.next;
+            *free = node;
             index
         } else {
-            let index = self.free;
-            let node = &mut self.nodes[index as usize];
-            self.free = node.next;
-            node.due = due;
-            node.value = Some(value);
-            node.generation = generation;
-            index
+            self.nodes.push(node);
+            u32::try_from(self.nodes.len() - 1).unwrap_or(NIL)
         };
         self.len += 1;
         self.link(index);
-        Key { index, generation }
-    }
-
-    /// Takes an entry out; `None` when it expired or was cancelled before.
-    pub fn cancel(&mut self, key: Key) -> Option<T> {
-        let node = self.nodes.get(key.index as usize)?;
-        if node.generation != key.generation || node.value.is_none() {
-            return None;
-        }
-        self.unlink(key.index);
-        self.release(key.index)
     }
 
     /// Takes out every entry that is due at `now` ns, with its due time, in no particular order within a millisecond.
@@ -135,18 +102,19 @@ impl<T> Wheel<T> {
 
     /// Takes out every entry that the predicate selects. Walks all entries.
     pub fn extract(&mut self, selected: impl Fn(&T) -> bool, out: &mut impl FnMut(u64, T)) {
-        let mut index = 0;
-        // The nodes go with the last entry, so their number is asked each time.
-        while let Some(node) = self.nodes.get(index) {
-            let here = index;
-            index += 1;
-            if node.value.as_ref().is_some_and(&selected) {
-                let due = node.due * TICK;
-                let here = u32::try_from(here).unwrap_or(NIL);
-                self.unlink(here);
-                if let Some(value) = self.release(here) {
-                    out(due, value);
+        for at in 0..self.heads.len() {
+            let mut index = self.empty_slot(at);
+            while index != NIL {
+                let node = &self.nodes[index as usize];
+                let (next, due) = (node.next, node.due);
+                if node.value.as_ref().is_none_or(&selected) {
+                    if let Some(value) = self.release(index) {
+                        out(due * TICK, value);
+                    }
+                } else {
+                    self.put(at, index);
                 }
+                index = next;
             }
         }
     }
@@ -173,33 +141,18 @@ impl<T> Wheel<T> {
     }
 
     fn link(&mut self, index: u32) {
-        let at = self.place(self.nodes[index as usize].due);
-        let head = self.heads[at];
-        let node = &mut self.nodes[index as usize];
-        node.slot = u16::try_from(at).unwrap_or(0);
-        node.prev = NIL;
-        node.next = head;
-        if head != NIL {
-            self.nodes[head as usize].prev = index;
-        }
-        self.heads[at] = index;
+        self.put(self.place(self.nodes[index as usize].due), index);
+    }
+
+    fn put(&mut self, at: usize, index: u32) {
+        self.nodes[index as usize].next = std::mem::replace(&mut self.heads[at], index);
         self.occupied[at / SLOTS][at % SLOTS / 64] |= 1 << (at % 64);
     }
 
-    fn unlink(&mut self, index: u32) {
-        let node = &self.nodes[index as usize];
-        let (prev, next, at) = (node.prev, node.next, usize::from(node.slot));
-        if next != NIL {
-            self.nodes[next as usize].prev = prev;
-        }
-        if prev != NIL {
-            self.nodes[prev as usize].next = next;
-            return;
-        }
-        self.heads[at] = next;
-        if next == NIL {
-            self.occupied[at / SLOTS][at % SLOTS / 64] &= !(1 << (at % 64));
-        }
+    /// Takes the list of a slot off it; its first entry.
+    fn empty_slot(&mut self, at: usize) -> u32 {
+        self.occupied[at / SLOTS][at % SLOTS / 64] &= !(1 << (at % 64));
+        std::mem::replace(&mut self.heads[at], NIL)
     }
 
     fn release(&mut self, index: u32) -> Option<T> {
@@ -257,8 +210,7 @@ impl<T> Wheel<T> {
                 continue;
             }
             let at = level * SLOTS + ((self.now >> shift) as usize & (SLOTS - 1));
-            let mut index = std::mem::replace(&mut self.heads[at], NIL);
-            self.occupied[at / SLOTS][at % SLOTS / 64] &= !(1 << (at % 64));
+            let mut index = self.empty_slot(at);
             while index != NIL {
                 let next = self.nodes[index as usize].next;
                 let due = self.nodes[index as usize].due;
@@ -284,7 +236,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Action {
         Insert(u64),
-        Cancel(usize),
+        Extract(u64),
         Advance(u64),
     }
 
@@ -298,70 +250,49 @@ mod tests {
         ];
         let action = prop_oneof![
             span.clone().prop_map(Action::Insert),
-            any::<usize>().prop_map(Action::Cancel),
+            (1u64..4).prop_map(Action::Extract),
             span.prop_map(Action::Advance),
         ];
         prop::collection::vec(action, 1..120)
     }
 
     proptest! {
-        /// Against a sorted map: nothing early, nothing late by a tick, nothing lost, cancel takes exactly its entry.
+        /// Against a sorted map: nothing early, nothing late by a tick, nothing lost, extract takes exactly what it should.
         #[test]
         fn expires_exactly_what_is_due(actions in actions()) {
             let (mut wheel, mut now) = (Wheel::default(), 0u64);
-            let mut model: BTreeMap<u64, (u64, Key)> = BTreeMap::new();
+            let mut model: BTreeMap<u64, u64> = BTreeMap::new();
             for (n, action) in (0u64..).zip(actions) {
                 match action {
                     Action::Insert(after) => {
                         let due = now + after;
-                        let key = wheel.insert(due * TICK, n);
-                        model.insert(n, (due.max(now + 1), key));
+                        wheel.insert(due * TICK, n);
+                        model.insert(n, due.max(now + 1));
                     }
-                    Action::Cancel(i) => {
-                        if let Some((&id, &(_, key))) = model.iter().nth(i % model.len().max(1)) {
-                            prop_assert_eq!(wheel.cancel(key), Some(id));
-                            prop_assert_eq!(wheel.cancel(key), None);
-                            model.remove(&id);
-                        }
+                    Action::Extract(every) => {
+                        let mut taken = Vec::new();
+                        wheel.extract(|n| n % every == 0, &mut |_, n| taken.push(n));
+                        taken.sort_unstable();
+                        let selected: Vec<_> = model.keys().copied().filter(|n| n % every == 0).collect();
+                        prop_assert_eq!(taken, selected);
+                        model.retain(|n, _| n % every != 0);
                     }
                     Action::Advance(by) => {
                         now += by;
                         let mut seen = Vec::new();
                         wheel.expire(now * TICK, &mut |_, v| seen.push(v));
                         seen.sort_unstable();
-                        let due: Vec<_> = model.iter().filter(|(_, (d, _))| *d <= now).map(|(&v, _)| v).collect();
+                        let due: Vec<_> = model.iter().filter(|(_, d)| **d <= now).map(|(&v, _)| v).collect();
                         prop_assert_eq!(&seen, &due);
-                        model.retain(|_, (d, _)| *d > now);
+                        model.retain(|_, d| *d > now);
                     }
                 }
                 prop_assert_eq!(wheel.len(), model.len());
-                let first = model.values().map(|(d, _)| *d).min();
+                let first = model.values().copied().min();
                 prop_assert!(wheel.next_due().is_some() == first.is_some());
                 prop_assert!(wheel.next_due().zip(first).is_none_or(|(next, first)| next <= first * TICK && next > now * TICK));
             }
         }
-    }
-
-    #[test]
-    fn extract_may_take_the_last_entry_in_the_middle_of_the_walk() {
-        let mut wheel = Wheel::default();
-        let keys: Vec<Key> = (0..10u64).map(|n| wheel.insert(n * TICK, n)).collect();
-        for key in &keys[5..] {
-            wheel.cancel(*key);
-        }
-        let mut all = Vec::new();
-        wheel.extract(|_| true, &mut |_, n| all.push(n));
-        assert_eq!((wheel.len(), all), (0, vec![0, 1, 2, 3, 4]));
-    }
-
-    #[test]
-    fn a_key_of_the_past_names_no_entry_of_today() {
-        let mut wheel = Wheel::default();
-        let past = wheel.insert(5 * TICK, 1);
-        assert_eq!(wheel.cancel(past), Some(1));
-        let today = wheel.insert(5 * TICK, 2);
-        assert_eq!(wheel.cancel(past), None);
-        assert_eq!(wheel.cancel(today), Some(2));
     }
 
     #[test]
@@ -374,5 +305,11 @@ mod tests {
         wheel.extract(|n| n % 2 == 1, &mut |due, n| odd.push((due, n)));
         assert_eq!((wheel.len(), odd.len()), (50, 50));
         assert!(odd.iter().all(|(due, n)| *due == n * 7 * TICK));
+    }
+
+    /// A deferred message of 100 bytes: this node, and 128 bytes of the allocator for what is packed.
+    #[test]
+    fn a_message_that_waits_takes_few_bytes() {
+        assert_eq!(size_of::<Node<crate::timers::Timer>>(), 56);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Broker;
 use crate::deferrals::file::{self, Entry, When};
-use crate::timers::Timer;
+use crate::timers::{Timer, Why};
 use nsq_storage::os_text;
 use rustc_hash::FxHashMap;
 use std::io;
@@ -88,19 +88,23 @@ impl Broker {
     pub(super) fn held_back(&self, timers: &[(u64, Timer)]) -> Vec<Entry> {
         let mut entries = Vec::new();
         for (due, timer) in timers {
-            if let Timer::Deferred(channel, epoch, run) = timer
-                && channel.epoch() == *epoch
+            if let Timer::Message(waiting) = timer
+                && waiting.why == Why::Deferred
+                && waiting.is_current()
             {
-                let (topic, channel) = channel.names();
+                let (topic, channel) = waiting.holder.names();
                 if topic.is_ephemeral() || channel.is_ephemeral() {
                     continue;
                 }
-                entries.extend(run.messages().map(|message| Entry {
-                    topic: topic.clone(),
-                    channel: Some(channel.clone()),
-                    id: message.head.id,
-                    when: When::Due(self.unix(*due)),
-                }));
+                let when = self.unix(*due);
+                waiting.run.for_each_id(|id| {
+                    entries.push(Entry {
+                        topic: topic.clone(),
+                        channel: Some(channel.clone()),
+                        id,
+                        when: When::Due(when),
+                    });
+                });
             }
         }
         for topic in self.topics().iter().filter(|topic| !topic.is_ephemeral()) {

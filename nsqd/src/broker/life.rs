@@ -1,7 +1,6 @@
 //! The beginning and the end of a broker, and the metadata in between.
 
 use super::Broker;
-use crate::block::Run;
 use crate::channel::Channel;
 use crate::disk_workers::SyncRules;
 use crate::effects::Effects;
@@ -11,6 +10,7 @@ use crate::latency::Latencies;
 use crate::message_id::{IdFactory, tick_of};
 use crate::metadata::{self, Metadata, TopicEntry};
 use crate::options::Options;
+use crate::parked::Parked;
 use crate::queue::{Backlog, MessageQueue};
 use crate::series::{OwnSeries, SeriesBook};
 use crate::timers::Timer;
@@ -282,12 +282,13 @@ impl Broker {
         let timers = self.engine.timers.extract(|_| true);
         // Before the messages: an entry without its message does no harm, a message without its entry is early.
         outcome = outcome.and(self.write_deferrals(self.held_back(&timers)).await);
-        let mut waiting: FxHashMap<*const (), Vec<Run>> = FxHashMap::default();
+        let mut waiting: FxHashMap<*const (), Vec<Parked>> = FxHashMap::default();
         for (_, timer) in timers {
-            if let Timer::Deferred(channel, epoch, run) | Timer::Orphan(channel, epoch, _, run) = timer
-                && channel.epoch() == epoch
+            if let Timer::Message(message) = timer
+                && message.is_current()
             {
-                waiting.entry(Arc::as_ptr(&channel).cast()).or_default().push(run);
+                let channel = Arc::as_ptr(&message.holder).cast();
+                waiting.entry(channel).or_default().push(message.run);
             }
         }
         let mut closing = Vec::new();
@@ -312,7 +313,7 @@ impl Broker {
 
 enum Closing {
     Topic(Arc<Topic>),
-    Channel(Arc<Channel>, Vec<Run>),
+    Channel(Arc<Channel>, Vec<Parked>),
 }
 
 impl Closing {

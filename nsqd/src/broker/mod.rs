@@ -227,10 +227,6 @@ impl Broker {
                 }
             }
         };
-        if effects.is_immediate() {
-            self.engine.timers.wake(effects);
-            return Ok(());
-        }
         let stored = self.engine.settle(effects).await;
         Ok(stored.inspect_err(|_| topic.refuse(&counted))?)
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 #[derive(Debug, Default)]
 pub struct Gauges {
     /// Counts the times the channel was emptied.
-    pub epoch: u64,
+    pub epoch: u32,
     /// Messages delivered and not answered.
     pub in_flight: AtomicI64,
     /// Messages that wait for their time.

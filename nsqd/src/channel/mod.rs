@@ -18,17 +18,18 @@ use crate::deferrals::split;
 use crate::disk_workers::DiskWorkers;
 use crate::effects::{Effects, QueueOwner, Spill};
 use crate::latency::{Finished, Latencies};
+use crate::parked::Parked;
 use crate::queue::backlog::LockedBacklog;
 use crate::queue::inside::Correction;
 use crate::queue::{Backlog, MessageQueue};
 use crate::series::OwnSeries;
-use crate::timers::{Holder, Timer, Timers};
+use crate::timers::{Holder, Timer, Timers, Waiting, Why};
 use nsq_protocol::{ChannelName, TopicName};
 use parking_lot::Mutex;
 use state::ChannelState;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 /// Why a consumer cannot subscribe.
@@ -67,7 +68,7 @@ pub struct Channel {
     incarnation: u64,
     state: Mutex<ChannelState>,
     backlog: Option<Arc<Backlog>>,
-    epoch: AtomicU64,
+    epoch: AtomicU32,
     /// What happened so far.
     pub counters: ChannelCounters,
     /// How long its messages take.
@@ -97,7 +98,7 @@ impl Channel {
             incarnation,
             state: Mutex::new(ChannelState::new(queue)),
             backlog,
-            epoch: AtomicU64::new(0),
+            epoch: AtomicU32::new(0),
             counters: ChannelCounters::default(),
             latencies,
             series,
@@ -132,7 +133,7 @@ impl Channel {
 
     /// How often it was emptied.
     #[must_use]
-    pub fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> u32 {
         self.epoch.load(Relaxed)
     }
 
@@ -182,10 +183,20 @@ impl Channel {
     }
 
     fn defer(&self, state: &ChannelState, delay: u64, run: Run, effects: &mut Effects) {
-        if let Some(this) = self.this.upgrade() {
-            let due = self.timers.now().saturating_add(delay);
-            self.timers
-                .insert(due, Timer::Deferred(this, state.gauges.epoch, run), effects);
+        let due = self.timers.now().saturating_add(delay);
+        self.park(due, state.gauges.epoch, Why::Deferred, run, effects);
+    }
+
+    /// Leaves messages to the timers until `due`, in monotonic ns.
+    fn park(&self, due: u64, epoch: u32, why: Why, run: Run, effects: &mut Effects) {
+        if let Some(holder) = self.this.upgrade() {
+            let waiting = Waiting {
+                holder,
+                epoch,
+                why,
+                run: Parked::from(run),
+            };
+            self.timers.insert(due, Timer::Message(waiting), effects);
         }
     }
 
@@ -221,16 +232,10 @@ impl Channel {
         if state.gauges.epoch != gauges.epoch || state.exiting {
             return others;
         }
-        if let Some(this) = self.this.upgrade() {
-            for (deadline, run) in held {
-                let Some(id) = run.messages().next().map(|m| m.head.id) else {
-                    continue;
-                };
-                let run = state.mark_returned(run);
-                let timer = Timer::Orphan(this.clone(), gauges.epoch, id, run);
-                let key = self.timers.insert(deadline, timer, effects);
-                state.orphans.insert(id, key);
-            }
+        for (deadline, run) in held {
+            let run = state.mark_returned(run);
+            state.orphans.extend(run.messages().map(|m| m.head.id));
+            self.park(deadline, gauges.epoch, Why::Orphan, run, effects);
         }
         others
     }
@@ -388,7 +393,7 @@ impl Channel {
         };
         let state = self.state.lock();
         let held = || state.consumers.iter().any(|c| c.in_flight.lock().contains(id));
-        if state.orphans.contains_key(&id) || held() {
+        if state.orphans.contains(&id) || held() {
             NotYours::Another
         } else {
             NotYours::NotInFlight
@@ -470,10 +475,8 @@ impl Channel {
             }
         };
         let epoch = self.epoch();
-        let old = |timer: &Timer| match timer {
-            Timer::Deferred(c, e, _) | Timer::Orphan(c, e, ..) => self.is(c) && *e < epoch,
-            Timer::Sync(_) => false,
-        };
+        let old =
+            |timer: &Timer| matches!(timer, Timer::Message(m) if self.is(&m.holder) && m.epoch != epoch);
         drop(self.timers.extract(old));
         outcome
     }
@@ -495,13 +498,13 @@ impl Channel {
     ///
     /// # Errors
     /// Those of the file system: what could not be written is lost.
-    pub fn close(&self, waiting: Vec<Run>) -> io::Result<()> {
+    pub fn close(&self, waiting: Vec<Parked>) -> io::Result<()> {
         let mut memory = {
             let mut state = self.state.lock();
             state.exiting = true;
             state.queue.take_memory()
         };
-        memory.extend(waiting);
+        memory.extend(waiting.into_iter().map(Parked::into_run));
         self.backlog
             .as_ref()
             .map_or(Ok(()), |backlog| backlog.lock().close(memory))
@@ -571,29 +574,33 @@ impl Holder for Channel {
         (self.topic.clone(), self.name.clone())
     }
 
-    fn epoch(&self) -> u64 {
+    fn epoch(&self) -> u32 {
         Self::epoch(self)
     }
 
-    fn release_deferred(&self, epoch: u64, run: Run, effects: &mut Effects) {
+    fn release(&self, waiting: Waiting, effects: &mut Effects) {
         let mut state = self.state.lock();
-        if state.gauges.epoch == epoch && !state.exiting {
-            state.gauges.deferred.fetch_sub(signed(run.len()), Relaxed);
-            let now = self.timers.unix_now();
-            run.messages()
-                .for_each(|message| state.returned.insert(message.head.id, now));
-            self.enqueue(&mut state, run.returned(), true, effects);
+        if state.gauges.epoch != waiting.epoch || state.exiting {
+            return;
         }
-    }
-
-    fn release_orphan(&self, epoch: u64, id: u64, run: Run, effects: &mut Effects) {
-        let mut state = self.state.lock();
-        if state.gauges.epoch == epoch && !state.exiting {
-            state.orphans.remove(&id);
-            state.gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
-            self.counters.timed_out.fetch_add(run.len() as u64, Relaxed);
-            self.enqueue(&mut state, run, true, effects);
+        let mut run = waiting.run.into_run();
+        match waiting.why {
+            Why::Deferred => {
+                state.gauges.deferred.fetch_sub(signed(run.len()), Relaxed);
+                let now = self.timers.unix_now();
+                run.messages()
+                    .for_each(|message| state.returned.insert(message.head.id, now));
+                run = run.returned();
+            }
+            Why::Orphan => {
+                run.messages().for_each(|message| {
+                    state.orphans.remove(&message.head.id);
+                });
+                state.gauges.in_flight.fetch_sub(signed(run.len()), Relaxed);
+                self.counters.timed_out.fetch_add(run.len() as u64, Relaxed);
+            }
         }
+        self.enqueue(&mut state, run, true, effects);
     }
 }
 

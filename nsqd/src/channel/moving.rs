@@ -7,7 +7,7 @@ use crate::disk_workers::DiskWorkers;
 use crate::effects::Effects;
 use crate::evacuation::records::Parcel;
 use crate::queue::Taken;
-use crate::timers::Timer;
+use crate::timers::{Timer, Waiting, Why};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -102,11 +102,11 @@ impl Channel {
     pub fn hold_deferred(&self, after: u64) -> Vec<(u64, Run)> {
         let epoch = self.epoch();
         // The wheel does not show due times to the predicate: what is too early goes back.
-        let ours = |timer: &Timer| matches!(timer, Timer::Deferred(c, e, _) if *e == epoch && self.is(c));
+        let ours = |timer: &Timer| matches!(timer, Timer::Message(m) if m.why == Why::Deferred && m.epoch == epoch && self.is(&m.holder));
         let (mut held, mut early) = (Vec::new(), Vec::new());
         for (due, timer) in self.timers.extract(ours) {
             match timer {
-                Timer::Deferred(_, _, run) if due > after => held.push((due, run)),
+                Timer::Message(Waiting { run, .. }) if due > after => held.push((due, run.into_run())),
                 timer => early.push((due, timer)),
             }
         }
@@ -130,12 +130,10 @@ impl Channel {
 
     /// Nobody took these deferred messages: they wait for their time again.
     pub fn give_deferred_back(&self, held: Vec<(u64, Run)>) {
-        let Some(this) = self.this.upgrade() else { return };
         let mut effects = Effects::default();
         let epoch = self.epoch();
         for (due, run) in held {
-            let timer = Timer::Deferred(this.clone(), epoch, run);
-            self.timers.insert(due, timer, &mut effects);
+            self.park(due, epoch, Why::Deferred, run, &mut effects);
         }
         self.timers.wake(&mut effects);
     }

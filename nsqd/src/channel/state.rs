@@ -8,8 +8,7 @@ use crate::deferrals::Book;
 use crate::effects::Effects;
 use crate::queue::inside::Inside;
 use crate::queue::{MessageQueue, Taken};
-use crate::wheel::Key;
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -36,8 +35,8 @@ pub struct ChannelState {
     pub(super) paused: bool,
     pub(super) exiting: bool,
     pub(super) gauges: Arc<Gauges>,
-    /// Messages in flight whose consumer is gone: id to timer.
-    pub(super) orphans: FxHashMap<u64, Key>,
+    /// Messages in flight whose consumer is gone.
+    pub(super) orphans: FxHashSet<u64>,
 }
 
 impl ChannelState {
@@ -56,7 +55,7 @@ impl ChannelState {
             paused: false,
             exiting: false,
             gauges,
-            orphans: FxHashMap::default(),
+            orphans: FxHashSet::default(),
         }
     }
 
@@ -197,7 +196,7 @@ impl ChannelState {
         self.returned.clear();
         self.orphans.clear();
         self.gauges = Arc::new(Gauges {
-            epoch: self.gauges.epoch + 1,
+            epoch: self.gauges.epoch.wrapping_add(1),
             ..Gauges::default()
         });
     }
