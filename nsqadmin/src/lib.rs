@@ -12,6 +12,9 @@
 //! | `fmt` | numbers as people read them. Pure | what they count |
 //! | `api` | the reference's JSON API, its actions and `/config` | HTML |
 //! | `access` | who may act | what an action does |
+//! | `action` | what can be done, and how it is protected. Pure | how it is done |
+//! | `perform` | does it, upstream by upstream | forms and JSON |
+//! | `audit` | what was done, by whom, and what became of it | |
 //! | `notify` | tells another service about actions, one at a time | |
 //! | `web` | pages: view models, templates, forms, assets, headers | how upstreams are asked |
 //!
@@ -19,13 +22,16 @@
 //! reaches a page only through the templates' escaping.
 
 mod access;
+mod action;
 mod api;
+mod audit;
 mod board;
 mod fmt;
 mod metrics;
 mod model;
 mod notify;
 pub mod options;
+mod perform;
 mod router;
 mod upstream;
 mod web;
@@ -35,6 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Access;
+use audit::{Audit, Sink};
 use board::Board;
 use ipnet::IpNet;
 use metrics::Metrics;
@@ -64,6 +71,8 @@ struct Shared {
     metrics: Arc<Metrics>,
     notifier: Option<Notifier>,
     access: Access,
+    audit: Audit,
+    can_publish: bool,
     config_from: Option<IpNet>,
     graphite: api::Graphite,
     values: Mutex<Values>,
@@ -85,6 +94,14 @@ pub enum Failure {
     /// The listener broke while running.
     #[error("accept failed - {0}")]
     Accept(io::Error),
+    /// The file of the audit cannot be opened.
+    #[error("failed to open --audit-log-file ({path}) - {source}")]
+    Audit {
+        /// The configured file.
+        path: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
     /// The metrics have names that cannot be shown.
     #[error("failed to set up metrics - {0}")]
     Metrics(String),
@@ -123,15 +140,33 @@ impl Admin {
             .map(|target| Notifier::start(target, client.clone(), Arc::clone(&clock), &tasks));
         let upstream = Upstream::new(options.sources, client, Arc::clone(&clock), Arc::clone(&metrics));
         let upstream = Arc::new(upstream);
+        let live = web::Live::new(options.max_streams, started);
+        let audit_file = Sink::of(&options.audit_file);
+        if let Some(file) = &audit_file {
+            // an empty write, so that a path that leads nowhere prevents the start
+            let opened = file.write(b"").await;
+            opened.map_err(|source| Failure::Audit {
+                path: options.audit_file.clone(),
+                source,
+            })?;
+        }
+        let audit = Audit::new(
+            audit_file,
+            live.boot().to_owned(),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+        );
         let board = Board::start(&options.polling, Arc::clone(&upstream), clock, &tasks);
         let shared = Arc::new(Shared {
             upstream,
             board,
-            live: web::Live::new(options.max_streams, started),
+            live,
             tasks: tasks.clone(),
             metrics,
             notifier,
             access: options.access,
+            audit,
+            can_publish: options.can_publish,
             config_from: options.config_from,
             graphite: api::Graphite {
                 url: options.graphite_url,

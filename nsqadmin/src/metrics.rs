@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     endpoint: Endpoint,
     requests: IntCounterVec,
     seconds: HistogramVec,
+    actions: IntCounterVec,
     /// Kind and address of those that did not answer the last time.
     unreachable: Mutex<BTreeSet<(&'static str, String)>>,
     /// Unix seconds.
@@ -42,6 +43,7 @@ impl Metrics {
             "nsqadmin_upstream_requests_total",
             "Questions to nsqds and nsqlookupds by how they ended.",
         );
+        let actions = Opts::new("nsqadmin_actions_total", "Actions by how they ended.");
         let seconds = HistogramOpts::new(
             "nsqadmin_upstream_seconds",
             "How long questions to nsqds and nsqlookupds took, also those without an answer.",
@@ -52,6 +54,7 @@ impl Metrics {
             endpoint: Endpoint::default(),
             requests: IntCounterVec::new(requests, &["kind", "result"])?,
             seconds: HistogramVec::new(seconds, &["kind"])?,
+            actions: IntCounterVec::new(actions, &["action", "result"])?,
             unreachable: Mutex::default(),
             start_time,
         })
@@ -78,6 +81,11 @@ impl Metrics {
         }
     }
 
+    /// Counts an action.
+    pub(crate) fn acted(&self, action: &str, result: &str) {
+        self.actions.with_label_values(&[action, result]).inc();
+    }
+
     #[allow(clippy::cast_precision_loss, reason = "the number is bounded")]
     fn render(&self, mut page: Page) -> Page {
         program(&mut page, "nsqadmin", self.start_time);
@@ -85,6 +93,7 @@ impl Metrics {
         self.http.write(&mut page);
         page.collect(&self.requests);
         page.collect(&self.seconds);
+        page.collect(&self.actions);
         let help = "nsqds and nsqlookupds that did not answer the last time.";
         let mut series = page.family(Kind::Gauge, "nsqadmin_upstreams_unreachable", help);
         let unreachable = self.unreachable.lock().unwrap_or_else(PoisonError::into_inner);

@@ -123,6 +123,12 @@ pub const FLAGS: &[Flag] = &[
         "",
         "role of everybody else: viewer, operator or admin (default admin if no user and no group has a role, else viewer)",
     ),
+    Flag::string(
+        "audit-log-file",
+        "",
+        "file that gets a JSON line before and after each action, or - for standard output; what loses something is refused while it cannot be written",
+    ),
+    Flag::bool("disable-publish", false, "offer and take no messages to publish"),
     Flag::bool("read-only", false, "refuse every action, also those of the JSON API"),
     Flag::strings(
         "allowed-origin",
@@ -174,6 +180,10 @@ pub struct Options {
     pub config_from: Option<IpNet>,
     /// Who may act.
     pub access: Access,
+    /// What gets a line for each action, a path or `-`; empty for nothing.
+    pub audit_file: String,
+    /// Pages may publish.
+    pub can_publish: bool,
     /// Level, form and stream of the log.
     pub log: log::Settings,
     /// All options as they were given, for `/config`.
@@ -242,6 +252,8 @@ impl Options {
             notify: notify(values.string("notification-http-endpoint"))?,
             config_from: cidr(values.string("allow-config-from-cidr"))?,
             access: access(values)?,
+            audit_file: values.string("audit-log-file").to_owned(),
+            can_publish: !values.bool("disable-publish"),
             log,
             values: values.clone(),
         })

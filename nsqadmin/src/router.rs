@@ -44,6 +44,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
         .route(Route::v1(Method::PUT, "/config/:opt", api::change_config).reads_body())
         .route(Route::plain(Method::GET, "/", web::live_page))
         .route(Route::plain(Method::GET, "/topics", web::live_page))
+        .route(Route::plain(Method::POST, "/topics", web::post_topics).reads_body())
         .route(Route::plain(Method::GET, "/topics/:topic", web::live_page))
         .route(Route::plain(Method::POST, "/topics/:topic", web::post_topic).reads_body())
         .route(Route::plain(
@@ -51,13 +52,16 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
             "/topics/:topic/:channel",
             web::live_page,
         ))
-        .route(Route::plain(Method::POST, "/topics/:topic/:channel", web::post_channel).reads_body())
+        .route(Route::plain(Method::POST, "/topics/:topic/:channel", web::post_topic).reads_body())
         .route(Route::plain(Method::GET, "/nodes", web::live_page))
         .route(Route::plain(Method::GET, "/nodes/:node", web::live_page))
         .route(Route::plain(Method::GET, "/lookup", web::lookup))
         .route(Route::plain(Method::POST, "/lookup", web::post_lookup).reads_body())
         .route(Route::plain(Method::GET, "/counter", web::live_page))
         .route(Route::plain(Method::GET, "/cluster", web::live_page))
+        .route(Route::plain(Method::GET, "/audit", web::live_page))
+        .route(Route::plain(Method::GET, "/audit/:id", web::live_page))
+        .route(Route::plain(Method::POST, "/audit/:id", web::post_again).reads_body())
         .route(Route::plain(Method::GET, "/stream", web::stream))
         .route(Route::plain(Method::GET, "/search", web::search))
         .route(Route::plain(Method::GET, "/settings", web::settings))

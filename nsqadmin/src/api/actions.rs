@@ -1,20 +1,24 @@
 //! What changes the cluster (nsqadmin spec 8.8). Who may not act is refused before the body is read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use nsq_service::http::{BodyError, Failure, Reply, Request, StatusCode, encode_component};
+use nsq_service::http::{BodyError, Failure, Reply, Request, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::producers::producers;
-use super::steps::Steps;
 use crate::Shared;
 use crate::access::Role;
-use crate::notify::{Asker, Event};
-use crate::options::Sources;
+use crate::action::{Action, Verb};
+use crate::audit::{Order, Who};
+use crate::notify::Asker;
+use crate::perform::Deed;
 
 /// Longest body that is read.
 const MAX_BODY: u64 = 1 << 20;
+
+/// Every request to an upstream has a limit of its own, so this is for nobody but a caller of a cluster of thousands.
+const LONGEST: Duration = Duration::from_secs(600);
 
 #[derive(Deserialize)]
 struct Creation {
@@ -23,7 +27,7 @@ struct Creation {
 }
 
 #[derive(Deserialize)]
-struct Action {
+struct Wanted {
     action: Option<String>,
 }
 
@@ -37,10 +41,30 @@ struct Outcome {
     message: String,
 }
 
-fn done(steps: &Steps) -> Result<Reply, Failure> {
-    Reply::json(&Outcome {
-        message: steps.message(),
-    })
+/// Does it, however long it takes, and says what became of it.
+async fn done(shared: &Arc<Shared>, request: &Request, who: Who, action: Action) -> Result<Reply, Failure> {
+    if let Some(refusal) = action.refusal() {
+        return Err(Failure::bad_request(refusal));
+    }
+    let order = Order {
+        who,
+        asker: shared.asker(request),
+        deeds: vec![Deed::Act(action)],
+        nonce: String::new(),
+        before: Vec::new(),
+        note: String::new(),
+    };
+    let entry = shared.perform(order, LONGEST).await?;
+    let done = entry.done();
+    let done = done
+        .first()
+        .ok_or_else(|| Failure::internal(&"it takes too long: /audit says what became of it"))?;
+    match &done.failure {
+        Some(failure) => Err(failure.clone()),
+        None => Reply::json(&Outcome {
+            message: done.message.clone(),
+        }),
+    }
 }
 
 /// The first JSON value of the body.
@@ -56,176 +80,57 @@ async fn body<T: DeserializeOwned>(request: &mut Request) -> Result<T, Failure> 
     }
 }
 
-fn valid(name: &str, refusal: &'static str) -> Result<(), Failure> {
-    if nsq_protocol::name::is_valid(name.as_bytes()) {
-        Ok(())
-    } else {
-        Err(Failure::bad_request(refusal))
-    }
-}
-
 impl Shared {
     pub(crate) fn asker(&self, request: &Request) -> Asker {
         Asker::of(request, self.access.user(request))
     }
 
-    fn tell(&self, event: &Event<'_>, asker: &Asker) {
-        if let Some(notifier) = &self.notifier {
-            notifier.send(event, asker);
+    pub(crate) fn who(&self, request: &Request) -> Who {
+        Who::of(request, self.access.role(request), self.access.user(request))
+    }
+
+    /// Lets through who may do what `name` says, and keeps that somebody else tried. Called before the body is read.
+    ///
+    /// # Errors
+    /// 403 `FORBIDDEN`.
+    pub(crate) async fn admit(
+        &self,
+        request: &Request,
+        needed: Role,
+        name: &'static str,
+    ) -> Result<Who, Failure> {
+        let who = self.who(request);
+        if let Err(refusal) = self.access.check(request, needed) {
+            let names = ["topic", "channel", "node", "opt"].map(|name| request.param(name));
+            let target = names.into_iter().filter(|name| !name.is_empty());
+            let target = target.collect::<Vec<_>>().join("/");
+            self.audit.refused(who, name, target).await;
+            return Err(refusal);
         }
-    }
-
-    async fn post_to_lookupds(&self, path: &str, steps: &mut Steps) {
-        if let Sources::Lookupds(lookupds) = self.upstream.sources() {
-            steps.write(&self.upstream.post("nsqlookupd", &lookupds, path).await);
-        }
-    }
-
-    async fn post_to_nsqds(&self, addresses: &[String], path: &str, steps: &mut Steps) {
-        steps.write(&self.upstream.post("nsqd", addresses, path).await);
-    }
-
-    /// Addresses of the nsqds that have a topic.
-    async fn having(&self, topic: &str, steps: &mut Steps) -> Result<Vec<String>, Failure> {
-        let found = producers(self, topic, steps).await?;
-        Ok(found.into_iter().map(|producer| producer.address).collect())
-    }
-}
-
-/// `/topic/<verb>?topic=<topic>`, or the same of a channel.
-fn path_of(verb: &str, topic: &str, channel: Option<&str>) -> String {
-    let topic = encode_component(topic);
-    match channel.map(encode_component) {
-        None => format!("/topic/{verb}?topic={topic}"),
-        Some(channel) => format!("/channel/{verb}?topic={topic}&channel={channel}"),
+        Ok(who)
     }
 }
 
 /// `POST /api/topics`
 pub(crate) async fn create(shared: Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
-    shared.access.check(&request, Role::Operator)?;
-    let asker = shared.asker(&request);
+    let who = shared.admit(&request, Role::Operator, "create_topic").await?;
     let wanted: Creation = body(&mut request).await?;
-    let topic = wanted.topic.unwrap_or_default();
-    let channel = wanted.channel.unwrap_or_default();
-    done(&shared.create(&topic, &channel, &asker).await?)
+    let action = Action {
+        verb: Verb::Create,
+        topic: wanted.topic.unwrap_or_default(),
+        channel: wanted.channel.filter(|channel| !channel.is_empty()),
+        node: None,
+    };
+    done(&shared, &request, who, action).await
 }
 
-impl Shared {
-    /// Creates a topic, and a channel of it unless `channel` is empty.
-    pub(crate) async fn create(&self, topic: &str, channel: &str, asker: &Asker) -> Result<Steps, Failure> {
-        let channel = (!channel.is_empty()).then_some(channel);
-        valid(topic, "INVALID_TOPIC")?;
-        if let Some(channel) = channel {
-            valid(channel, "INVALID_CHANNEL")?;
-        }
-        let mut steps = Steps::default();
-        self.post_to_lookupds(&path_of("create", topic, None), &mut steps)
-            .await;
-        if channel.is_some() {
-            let path = path_of("create", topic, channel);
-            self.post_to_lookupds(&path, &mut steps).await;
-            if matches!(self.upstream.sources(), Sources::Nsqds(_)) {
-                // nothing to ask, as in the reference
-                steps.read::<()>("nsqlookupd", &[])?;
-            }
-            let nsqds = self.having(topic, &mut steps).await?;
-            self.post_to_nsqds(&nsqds, &path, &mut steps).await;
-        }
-        let event = Event {
-            action: "create_topic",
-            topic,
-            ..Event::default()
-        };
-        self.tell(&event, asker);
-        if let Some(channel) = channel {
-            let event = Event {
-                action: "create_channel",
-                channel,
-                ..event
-            };
-            self.tell(&event, asker);
-        }
-        Ok(steps)
-    }
-
-    /// Pauses, unpauses or empties a topic, or a channel of it, on every nsqd that has the topic.
-    pub(crate) async fn act(
-        &self,
-        verb: &str,
-        topic: &str,
-        channel: Option<&str>,
-        asker: &Asker,
-    ) -> Result<Steps, Failure> {
-        let (verb, of_topic, of_channel) = match verb {
-            "pause" => ("pause", "pause_topic", "pause_channel"),
-            "unpause" => ("unpause", "unpause_topic", "unpause_channel"),
-            "empty" => ("empty", "empty_topic", "empty_channel"),
-            _ => return Err(Failure::bad_request("INVALID_ACTION")),
-        };
-        let event = Event {
-            action: if channel.is_some() { of_channel } else { of_topic },
-            topic,
-            channel: channel.unwrap_or_default(),
-            node: "",
-        };
-        // told even if the action fails, as the reference does
-        self.tell(&event, asker);
-        let mut steps = Steps::default();
-        let nsqds = self.having(topic, &mut steps).await?;
-        self.post_to_nsqds(&nsqds, &path_of(verb, topic, channel), &mut steps)
-            .await;
-        Ok(steps)
-    }
-
-    /// Deletes a topic, or a channel of it, everywhere.
-    pub(crate) async fn delete(
-        &self,
-        topic: &str,
-        channel: Option<&str>,
-        asker: &Asker,
-    ) -> Result<Steps, Failure> {
-        let mut steps = Steps::default();
-        // Asked first: afterwards the nsqlookupds no longer know.
-        let nsqds = self.having(topic, &mut steps).await?;
-        let path = path_of("delete", topic, channel);
-        self.post_to_lookupds(&path, &mut steps).await;
-        self.post_to_nsqds(&nsqds, &path, &mut steps).await;
-        let event = Event {
-            action: if channel.is_some() {
-                "delete_channel"
-            } else {
-                "delete_topic"
-            },
-            topic,
-            channel: channel.unwrap_or_default(),
-            node: "",
-        };
-        self.tell(&event, asker);
-        Ok(steps)
-    }
-
-    /// Takes a topic away from one node.
-    pub(crate) async fn tombstone(&self, topic: &str, node: &str, asker: &Asker) -> Result<Steps, Failure> {
-        valid(topic, "INVALID_TOPIC")?;
-        let mut steps = Steps::default();
-        let base = path_of("tombstone", topic, None);
-        let path = format!("{base}&node={}", encode_component(node));
-        self.post_to_lookupds(&path, &mut steps).await;
-        let address = [node.to_owned()];
-        let infos = self.upstream.nsqd_info(&address).await;
-        steps.read("nsqd", &infos)?;
-        // To where it was found, not to where it says it is: that may be reachable for clients of the cluster only.
-        self.post_to_nsqds(&address, &path_of("delete", topic, None), &mut steps)
-            .await;
-        let event = Event {
-            action: "tombstone_topic_producer",
-            topic,
-            channel: "",
-            node,
-        };
-        self.tell(&event, asker);
-        Ok(steps)
+/// What the path says, with `verb`.
+fn of_path(request: &Request, verb: Verb, on_channel: bool) -> Action {
+    Action {
+        verb,
+        topic: request.param("topic").to_owned(),
+        channel: on_channel.then(|| request.param("channel").to_owned()),
+        node: None,
     }
 }
 
@@ -240,41 +145,42 @@ pub(crate) async fn act_on_channel(shared: Arc<Shared>, request: Request) -> Res
 }
 
 async fn act(shared: Arc<Shared>, mut request: Request, on_channel: bool) -> Result<Reply, Failure> {
-    shared.access.check(&request, Role::Operator)?;
-    let asker = shared.asker(&request);
-    let wanted: Action = body(&mut request).await?;
-    let channel = on_channel.then(|| request.param("channel"));
-    let verb = wanted.action.unwrap_or_default();
-    if verb == "empty" {
-        shared.access.check(&request, Role::Admin)?;
-    }
-    done(&shared.act(&verb, request.param("topic"), channel, &asker).await?)
+    let who = shared.admit(&request, Role::Operator, "unknown").await?;
+    let wanted: Wanted = body(&mut request).await?;
+    let verb = wanted.action.as_deref().and_then(Verb::of);
+    let verb = verb.filter(|verb| matches!(verb, Verb::Pause | Verb::Unpause | Verb::Empty));
+    let verb = verb.ok_or_else(|| Failure::bad_request("INVALID_ACTION"))?;
+    let action = of_path(&request, verb, on_channel);
+    shared.admit(&request, verb.role(), action.name()).await?;
+    done(&shared, &request, who, action).await
 }
 
 /// `DELETE /api/topics/:topic`
 pub(crate) async fn delete_topic(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    shared.access.check(&request, Role::Admin)?;
-    let asker = shared.asker(&request);
-    done(&shared.delete(request.param("topic"), None, &asker).await?)
+    let who = shared.admit(&request, Role::Admin, "delete_topic").await?;
+    let action = of_path(&request, Verb::Delete, false);
+    done(&shared, &request, who, action).await
 }
 
 /// `DELETE /api/topics/:topic/:channel`
 pub(crate) async fn delete_channel(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
-    shared.access.check(&request, Role::Admin)?;
-    let asker = shared.asker(&request);
-    let channel = Some(request.param("channel"));
-    done(&shared.delete(request.param("topic"), channel, &asker).await?)
+    let who = shared.admit(&request, Role::Admin, "delete_channel").await?;
+    let action = of_path(&request, Verb::Delete, true);
+    done(&shared, &request, who, action).await
 }
 
 /// `DELETE /api/nodes/:node`: takes a topic away from one node.
 pub(crate) async fn tombstone(shared: Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
-    shared.access.check(&request, Role::Admin)?;
-    let asker = shared.asker(&request);
+    let who = shared
+        .admit(&request, Role::Admin, "tombstone_topic_producer")
+        .await?;
     let wanted: Result<Tombstone, Failure> = body(&mut request).await;
     let topic = wanted.map_err(|_| Failure::bad_request("INVALID_BODY"))?.topic;
-    done(
-        &shared
-            .tombstone(&topic.unwrap_or_default(), request.param("node"), &asker)
-            .await?,
-    )
+    let action = Action {
+        verb: Verb::Tombstone,
+        topic: topic.unwrap_or_default(),
+        channel: None,
+        node: Some(request.param("node").to_owned()),
+    };
+    done(&shared, &request, who, action).await
 }

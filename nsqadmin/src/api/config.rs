@@ -47,7 +47,7 @@ pub(crate) async fn show(shared: Arc<Shared>, request: Request) -> Result<Reply,
 /// `PUT /config/:opt`. Who may not act may not set anything either, beyond the reference's rule.
 pub(crate) async fn change(shared: Arc<Shared>, mut request: Request) -> Result<Reply, Failure> {
     check_peer(shared.config_from, request.peer())?;
-    shared.access.check(&request, Role::Admin)?;
+    let who = shared.admit(&request, Role::Admin, "set_config").await?;
     let option = request.param("opt").to_owned();
     let body = request.body.read(MAX_VALUE).await.map_err(|error| match error {
         BodyError::TooLarge(_) => Failure::too_large("INVALID_VALUE"),
@@ -78,6 +78,7 @@ pub(crate) async fn change(shared: Arc<Shared>, mut request: Request) -> Result<
         }
         _ => return Err(Failure::bad_request("INVALID_OPTION")),
     }
+    shared.audit.noted(who, "set_config", option.clone()).await;
     shown(&shared, &option)
 }
 

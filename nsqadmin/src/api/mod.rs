@@ -26,8 +26,9 @@ use serde::Serialize;
 pub(crate) use actions::{act_on_channel, act_on_topic, create, delete_channel, delete_topic, tombstone};
 pub(crate) use config::{change as change_config, show as show_config};
 pub(crate) use graphite::{Graphite, graphite};
+pub(crate) use producers::producers;
 pub(crate) use reads::{channel, counter, node, read_channel, topic};
-pub(crate) use steps::Steps;
+pub(crate) use steps::{Call, Steps};
 
 use crate::Shared;
 use crate::model::{self, Node};

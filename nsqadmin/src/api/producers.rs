@@ -14,7 +14,7 @@ use crate::options::Sources;
 ///
 /// # Errors
 /// 502 if no upstream answered, which for nsqlookupds includes that none knows the topic.
-pub(super) async fn producers(
+pub(crate) async fn producers(
     shared: &Shared,
     topic: &str,
     steps: &mut Steps,
@@ -52,7 +52,7 @@ pub(super) async fn producers(
             }
             let addresses: Vec<String> = having.iter().map(|answer| answer.address.clone()).collect();
             let infos = upstream.nsqd_info(&addresses).await;
-            steps.write(&infos);
+            steps.warn(&infos);
             let nodes = nodes_from_nsqds(&infos, &having).into_iter();
             let answered = infos.iter().filter(|info| info.result.is_ok());
             nodes

@@ -3,11 +3,26 @@
 use nsq_http_api::client::{Cause, Error};
 use nsq_service::http::{Failure, StatusCode};
 
-use crate::upstream::Answer;
+use crate::upstream::{Answer, plain_reason};
 
-/// The errors of each step.
+/// What was changed where, and the errors of each step.
 #[derive(Debug, Default)]
-pub(crate) struct Steps(Vec<String>);
+pub(crate) struct Steps {
+    errors: Vec<String>,
+    calls: Vec<Call>,
+}
+
+/// A request that changes something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// `nsqd` or `nsqlookupd`.
+    pub(crate) kind: &'static str,
+    pub(crate) address: String,
+    /// With its query.
+    pub(crate) path: String,
+    /// What went wrong: in a few words, and in full.
+    pub(crate) trouble: Option<(String, String)>,
+}
 
 impl Steps {
     /// A step that reads: without any answer there is nothing to show.
@@ -20,25 +35,47 @@ impl Steps {
             let message = format!("UPSTREAM_ERROR: failed to query any {kind}: {all}");
             return Err(Failure::new(StatusCode::BAD_GATEWAY, message));
         }
-        self.write(answers);
+        self.warn(answers);
         Ok(())
     }
 
-    /// A step that changes something, or whose failure is only worth a warning.
-    pub(crate) fn write<T>(&mut self, answers: &[Answer<T>]) {
+    /// A step whose failure is only worth a warning.
+    pub(crate) fn warn<T>(&mut self, answers: &[Answer<T>]) {
         let errors = errors(answers);
         if !errors.is_empty() {
-            self.0.push(errors.join("\n"));
+            self.errors.push(errors.join("\n"));
         }
+    }
+
+    /// A step that changes something.
+    pub(crate) fn posted(&mut self, kind: &'static str, path: &str, answers: &[Answer<()>]) {
+        self.warn(answers);
+        self.calls.extend(answers.iter().map(|answer| {
+            Call {
+                kind,
+                address: answer.address.clone(),
+                path: path.to_owned(),
+                trouble: answer
+                    .result
+                    .as_ref()
+                    .err()
+                    .map(|error| (plain_reason(error), text(error))),
+            }
+        }));
     }
 
     /// The `message` of an answer: empty, or a warning that lists what failed.
     pub(crate) fn message(&self) -> String {
-        if self.0.is_empty() {
+        if self.errors.is_empty() {
             String::new()
         } else {
-            format!("WARNING: {}", self.0.join("; "))
+            format!("WARNING: {}", self.errors.join("; "))
         }
+    }
+
+    /// What was changed, or tried to.
+    pub(crate) fn into_calls(self) -> Vec<Call> {
+        self.calls
     }
 }
 

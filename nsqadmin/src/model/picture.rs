@@ -288,6 +288,7 @@ impl NodeEntry {
             _ => listed.key(),
         };
         NodeState {
+            address: address.to_owned(),
             key,
             listed,
             said: self.said.clone(),

@@ -75,6 +75,8 @@ impl Trouble {
 pub(crate) struct NodeState {
     /// How it is called everywhere.
     pub(crate) key: String,
+    /// Where it is asked.
+    pub(crate) address: String,
     /// As the nsqlookupds, or it, list it.
     pub(crate) listed: Node,
     /// Its last answer, which is old while there is trouble.

@@ -155,11 +155,17 @@ impl Upstream {
     }
 
     /// POSTs `path` to upstreams of one kind; answers come in the order of the addresses.
-    pub(crate) async fn post(&self, kind: &'static str, addresses: &[String], path: &str) -> Vec<Answer<()>> {
+    pub(crate) async fn post(
+        &self,
+        kind: &'static str,
+        addresses: &[String],
+        path: &str,
+        body: Bytes,
+    ) -> Vec<Answer<()>> {
         ask(addresses, |address| async {
             let began = self.clock.monotonic();
             tracing::info!("CI: querying {kind} http://{address}{path}");
-            let result = self.client.post(&address, path, Bytes::new()).await;
+            let result = self.client.post(&address, path, body.clone()).await;
             self.record(kind, &address, began, result.as_ref().err());
             Answer { address, result }
         })

@@ -30,18 +30,16 @@ impl Token {
                 is_https,
             });
         }
-        let mut bytes = [0; DIGITS / 2];
-        getrandom::fill(&mut bytes).map_err(|error| Failure::internal(&error))?;
         Ok(Self {
-            text: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            text: random()?,
             is_new: true,
             is_https,
         })
     }
 
     /// Whether the form that was posted has the token.
-    pub(super) fn is_in(&self, form: Option<&str>) -> bool {
-        !self.is_new && form == Some(&self.text)
+    pub(super) fn is_in(&self, form: &str) -> bool {
+        !self.is_new && form == self.text
     }
 
     /// Gives it to the browser, unless that has it.
@@ -57,6 +55,16 @@ impl Token {
         );
         reply.header(SET_COOKIE, &cookie)
     }
+}
+
+/// 128 random bits: a token, or what tells a form that is sent twice from two forms.
+///
+/// # Errors
+/// 500 if the system has no random numbers.
+pub(super) fn random() -> Result<String, Failure> {
+    let mut bytes = [0; DIGITS / 2];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::internal(&error))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn from_cookies(header: &str) -> Option<&str> {

@@ -193,8 +193,11 @@ impl Parts {
             if before.cells.get(key) == Some(td) {
                 continue;
             }
-            let is_plain =
-                td.chip.is_none() && td.url.is_empty() && td.note.is_empty() && td.svg.0.is_empty();
+            let is_plain = td.chip.is_none()
+                && td.url.is_empty()
+                && td.note.is_empty()
+                && td.svg.0.is_empty()
+                && td.links.is_empty();
             if is_plain {
                 cells.push(json!([key, td.text, td.class, td.title]));
             } else if let Ok(html) = (Only { td }).render() {

@@ -10,6 +10,7 @@
 //! | [`export`] | the same for machines |
 //! | [`live`] | patches for open pages |
 //! | [`act`] | asks before something is done, and does it |
+//! | [`form`] | what a browser sends with a form |
 //! | [`csrf`] | tells our forms from those of other sites |
 
 mod act;
@@ -17,6 +18,7 @@ mod assets;
 mod chart;
 mod csrf;
 mod export;
+mod form;
 mod headers;
 mod live;
 mod page;
@@ -30,7 +32,7 @@ mod visit;
 
 use std::sync::Arc;
 
-pub(crate) use act::{post_channel, post_lookup, post_settings, post_topic};
+pub(crate) use act::{post_again, post_lookup, post_settings, post_topic, post_topics};
 use askama::Template;
 pub(crate) use assets::asset;
 use csrf::Token;
@@ -78,27 +80,37 @@ async fn page_at(shared: &Shared, visit: &Visit, path: &str) -> Option<Page> {
         ["nodes", node] => pages::node(visit, node),
         ["counter"] => pages::counter(visit),
         ["cluster"] => pages::cluster(visit),
+        ["audit"] => pages::audit(visit, shared.audit.entries()),
+        ["audit", id] => pages::audit_entry(visit, shared.audit.entry(id)),
         _ => return None,
     };
     Some(visit.live(page))
 }
 
-/// `GET` of one of those pages; with `?confirm=` one of a topic or a channel asks before something is done.
+/// `GET` of one of those pages; with `?confirm=` one of topics, a topic, a channel or what was done asks before something is done.
 pub(crate) async fn live_page(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
     let view = shared.board.view().await;
     let visit = Visit::of(&shared, &request, view)?;
-    if let Some(verb) = visit
-        .query
-        .get("confirm")
-        .filter(|_| !request.param("topic").is_empty())
+    if let Some(verb) = visit.query.get("confirm").filter(|_| has_verbs(&request)) {
+        return act::confirm(&shared, &request, &visit, verb).await;
+    }
+    if visit.place.get("tab") == "publish"
+        && !request.param("topic").is_empty()
+        && request.param("channel").is_empty()
     {
-        return act::confirm(&shared, &request, &visit, verb);
+        return act::publish_page(&shared, &request, &visit);
     }
     let path = request.path().to_owned();
     match page_at(&shared, &visit, &path).await {
         Some(page) => page.reply(&visit),
         None => Err(Failure::not_found("NOT_FOUND")),
     }
+}
+
+/// Something can be done with what the page is about.
+fn has_verbs(request: &Request) -> bool {
+    let is_list = request.path().ends_with("/topics");
+    is_list || ["topic", "id"].iter().any(|name| !request.param(name).is_empty())
 }
 
 /// `GET /search?q=`: straight to the one thing that is called so.

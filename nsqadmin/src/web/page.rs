@@ -127,8 +127,21 @@ pub(super) struct Form {
     /// Why what was typed is refused.
     pub(super) refusal: String,
     pub(super) fields: Vec<Field>,
+    /// A file may go with it.
+    pub(super) has_file: bool,
     pub(super) hint: &'static str,
     pub(super) button: &'static str,
+}
+
+/// How the value of a field is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Input {
+    #[default]
+    Line,
+    Area,
+    File,
+    /// On if the value is not empty.
+    Tick,
 }
 
 /// A field of a form: text to type, or values to choose from.
@@ -138,7 +151,8 @@ pub(super) struct Field {
     pub(super) label: &'static str,
     pub(super) value: String,
     pub(super) is_required: bool,
-    pub(super) choices: Vec<(&'static str, bool)>,
+    pub(super) input: Input,
+    pub(super) choices: Vec<(String, bool)>,
 }
 
 impl Page {

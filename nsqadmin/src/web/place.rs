@@ -5,7 +5,7 @@ use nsq_service::http::{Query, encode_component};
 
 /// Parameters that pages know; those of a second table on a page have its name and a dot before them.
 const KNOWN: &[&str] = &[
-    "q", "sort", "page", "per", "state", "node", "zone", "t", "tab", "user", "action", "result",
+    "q", "sort", "page", "per", "state", "node", "zone", "t", "tab", "user", "action", "result", "age",
 ];
 
 /// Tables beside the main one.

@@ -16,6 +16,7 @@ pub(super) struct Shell {
     pub(super) icon: String,
     pub(super) home: String,
     pub(super) search: String,
+    pub(super) topics: String,
     pub(super) q: String,
     pub(super) cluster: String,
     /// Of who looks.
@@ -71,13 +72,19 @@ impl Shell {
             ("Lookup", "lookup"),
             ("Cluster", "cluster"),
         ];
-        let more = [("Counter", "counter"), ("Settings", "settings"), ("Help", "help")];
+        let more = [
+            ("Counter", "counter"),
+            ("Audit", "audit"),
+            ("Settings", "settings"),
+            ("Help", "help"),
+        ];
         Self {
             css: assets::url(base, "app.css"),
             js: assets::url(base, "app.js"),
             icon: assets::url(base, "favicon.svg"),
             home: urls::home(base),
             search: urls::below(base, &["search"]),
+            topics: urls::below(base, &["topics"]),
             q: String::new(),
             cluster: visit.cluster.clone(),
             role: visit.role.text(),

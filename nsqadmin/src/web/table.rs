@@ -9,6 +9,9 @@ use super::td::{Rank, Td};
 const PER: [&str; 4] = ["25", "50", "100", "200"];
 const DEFAULT_PER: usize = 100;
 
+/// Parameters that take rows away.
+const FILTERS: [&str; 8] = ["q", "state", "node", "zone", "user", "action", "result", "age"];
+
 /// Bytes of a compiled expression.
 const MAX_REGEX: usize = 1 << 20;
 
@@ -69,6 +72,8 @@ pub(super) struct Plan<'a, T> {
     pub(super) empty: &'static str,
     /// Can be looked through.
     pub(super) has_filter: bool,
+    /// Rows can be ticked, for something that is done to all of them.
+    pub(super) has_ticks: bool,
     /// All rows on one page: for an export.
     pub(super) is_whole: bool,
     /// Rows on a page, unless somebody chose.
@@ -87,6 +92,8 @@ pub(super) struct Table {
     pub(super) empty: &'static str,
     pub(super) filter: Option<Filter>,
     pub(super) pager: Vec<Step>,
+    /// What can be done with ticked rows: the verb, its title, and whether something is lost.
+    pub(super) verbs: Vec<(&'static str, &'static str, bool)>,
     /// What is wrong with the filter.
     pub(super) refusal: String,
 }
@@ -94,6 +101,8 @@ pub(super) struct Table {
 /// A row.
 pub(super) struct Row {
     pub(super) class: &'static str,
+    /// What a tick of it stands for; empty if it has none.
+    pub(super) tick: String,
     pub(super) cells: Vec<Td>,
 }
 
@@ -225,6 +234,11 @@ impl<T> Plan<'_, T> {
         let rows: Vec<Row> = shown
             .map(|(name, thing)| Row {
                 class: row_class(thing),
+                tick: if self.has_ticks {
+                    name.clone()
+                } else {
+                    String::new()
+                },
                 cells: self
                     .columns
                     .iter()
@@ -255,6 +269,7 @@ impl<T> Plan<'_, T> {
             },
             filter: self.has_filter.then(|| filter(place, q)),
             pager: self.pager(place, page, pages),
+            verbs: Vec::new(),
             refusal: match matcher {
                 Matcher::Broken(why) => why,
                 _ => String::new(),
@@ -340,6 +355,7 @@ impl<T> Default for Plan<'_, T> {
             name: Box::new(|_| String::new()),
             empty: "Nothing here.",
             has_filter: false,
+            has_ticks: false,
             is_whole: false,
             per: DEFAULT_PER,
         }
@@ -366,9 +382,9 @@ fn caption(first: usize, shown: usize, fitting: usize, all: usize) -> String {
 }
 
 fn filter(place: &Place, q: &str) -> Filter {
-    let kept = place.but(&["q", "page", "state"]);
+    let kept = place.but(&["page"]).filter(|(name, _)| !FILTERS.contains(name));
     let mut chips = Vec::new();
-    for name in ["q", "state", "node", "zone", "user", "action", "result"] {
+    for name in FILTERS {
         let value = place.get(name);
         if !value.is_empty() {
             chips.push((
@@ -384,8 +400,13 @@ fn filter(place: &Place, q: &str) -> Filter {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
         chips,
-        clear: place
-            .with(&["q", "state", "node", "zone", "user", "action", "result", "page"].map(|name| (name, ""))),
+        clear: place.with(
+            &FILTERS
+                .iter()
+                .chain(&["page"])
+                .map(|name| (*name, ""))
+                .collect::<Vec<_>>(),
+        ),
         choices: Vec::new(),
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Td {
     /// For the tooltip.
     pub(super) title: String,
     pub(super) note: String,
+    /// More that the row leads to: words and places.
+    pub(super) links: Vec<(&'static str, String)>,
     /// A chip: its class and its icon.
     pub(super) chip: Option<(&'static str, &'static str)>,
     pub(super) rank: Rank,

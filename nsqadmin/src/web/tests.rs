@@ -76,6 +76,7 @@ fn visit(text: &str, query: &str) -> Visit {
         cluster: text.to_owned(),
         role: Role::Admin,
         user: text.to_owned(),
+        is_read_only: false,
         prefs: Prefs {
             theme: "auto",
             density: "compact",

@@ -64,6 +64,8 @@ pub(super) struct Visit {
     pub(super) cluster: String,
     pub(super) role: Role,
     pub(super) user: String,
+    /// Nobody acts.
+    pub(super) is_read_only: bool,
     pub(super) prefs: Prefs,
     pub(super) query: Query,
     pub(super) place: Place,
@@ -103,6 +105,7 @@ impl Visit {
             cluster: shared.cluster_name.clone(),
             role,
             user,
+            is_read_only: shared.access.is_read_only,
             prefs,
             place: Place::new(url_of(path), &query),
             query,

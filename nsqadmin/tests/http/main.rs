@@ -7,6 +7,7 @@
 )]
 
 mod actions;
+mod audit;
 mod config;
 mod console;
 mod live;

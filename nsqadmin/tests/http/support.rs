@@ -107,6 +107,10 @@ impl Fake {
             .insert(path.to_owned(), json.into());
     }
 
+    pub(crate) fn forgets(&self, path: &str) {
+        self.state.answers.lock().unwrap().remove(path);
+    }
+
     pub(crate) fn asked(&self) -> usize {
         self.state.asked.lock().unwrap().len()
     }
@@ -332,4 +336,33 @@ impl Cluster {
         self.pass(2);
         self.get(if self.base.is_empty() { "/" } else { "" }).await
     }
+}
+
+pub(crate) const COOKIE: &str = "Cookie: nsqadmin_csrf=0123456789abcdef0123456789abcdef";
+pub(crate) const TOKEN: &str = "csrf=0123456789abcdef0123456789abcdef";
+
+pub(crate) async fn post(cluster: &Cluster, path: &str, form: &str) -> (String, String) {
+    let form = format!("{TOKEN}&{form}");
+    cluster.send("POST", path, &[COOKIE], &form).await
+}
+
+pub(crate) fn has(text: &str, parts: &[&str]) {
+    let text = bare(text);
+    for part in parts {
+        assert!(text.contains(part), "{part} not in {text}");
+    }
+}
+
+/// The page that a form leads to.
+pub(crate) async fn result_of(cluster: &Cluster, head: &str) -> String {
+    has(head, &["HTTP/1.1 303 "]);
+    let line = head.lines().find_map(|line| line.strip_prefix("Location: "));
+    let path = line.unwrap();
+    assert!(path.starts_with("/audit/"), "{head}");
+    cluster.body(path).await
+}
+
+pub(crate) fn nothing_was_posted(cluster: &Cluster) {
+    assert!(cluster.nsqds.iter().all(|nsqd| nsqd.posted().is_empty()));
+    assert!(cluster.lookupds.iter().all(|lookupd| lookupd.posted().is_empty()));
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
+use parking_lot::Mutex;
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, String>> + Send>>;
 
@@ -16,7 +17,8 @@ const MAX_RESERVE: u64 = 64 * 1024;
 
 /// The body of a request.
 pub struct Body {
-    chunks: Chunks,
+    /// Never locked: only there so that a request can be looked at from anywhere while it is answered.
+    chunks: Mutex<Chunks>,
     length: Option<u64>,
     progress: Duration,
     /// False until the end of the body was seen. The router closes the connection behind an unread body.
@@ -40,7 +42,7 @@ pub enum BodyError {
 impl Body {
     pub(super) fn new(chunks: Chunks, length: Option<u64>, is_empty: bool, progress: Duration) -> Self {
         Self {
-            chunks,
+            chunks: Mutex::new(chunks),
             length,
             progress,
             finished: Arc::new(AtomicBool::new(is_empty)),
@@ -61,7 +63,7 @@ impl Body {
         if self.finished.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        match tokio::time::timeout(self.progress, self.chunks.next()).await {
+        match tokio::time::timeout(self.progress, self.chunks.get_mut().next()).await {
             Err(_) => Err(BodyError::Stalled(self.progress)),
             Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
             Ok(Some(Err(error))) => Err(BodyError::Broken(error)),

@@ -38,6 +38,18 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All values of `name`, in their order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let pairs = self.pairs.iter().filter(move |(own, _)| own == name);
+        pairs.map(|(_, value)| value.as_str())
+    }
+
+    /// Names and values, in their order.
+    #[must_use]
+    pub fn into_pairs(self) -> Vec<(String, String)> {
+        self.pairs
+    }
+
     /// The first value of `name`.
     ///
     /// # Errors

@@ -6,32 +6,16 @@ use super::super::page::{Notice, Page};
 use super::super::table::{Column, Plan, Table};
 use super::super::td::Td;
 use super::super::visit::Visit;
-use super::columns::{Counted, node_link, of_channel, stale, total};
-use super::{absent, actions, charts, clients, paused, paused_here, search};
+use super::columns::{Here, acts, node_link, of_channel, stale, total};
+use super::{absent, actions, charts, clients, paused, paused_here, search, tabs};
+use crate::access::Role;
 use crate::model::{
-    Channel, ChannelOn, ChannelRecord, Finding, Metric, NodeState, Numbers, Of, Severity, Spread, Subject,
-    Sum, of_channel as finding_of,
+    Channel, ChannelOn, ChannelRecord, Finding, Metric, Numbers, Of, Severity, Spread, Subject,
+    of_channel as finding_of,
 };
 
 /// Clients on the page; the others are behind their tab.
 const CLIENTS: usize = 50;
-
-/// A channel on one node.
-struct Here<'a>(&'a NodeState, &'a ChannelOn);
-
-impl Counted for Here<'_> {
-    fn numbers(&self) -> &Numbers {
-        &self.1.numbers
-    }
-
-    fn covers(&self) -> Sum {
-        // its last answer, however old
-        Sum {
-            nodes: 1,
-            answered: 1,
-        }
-    }
-}
 
 /// `GET /topics/:topic/:channel`. `record` has the clients, if somebody answered the question for them.
 pub(in super::super) fn channel(
@@ -56,18 +40,8 @@ pub(in super::super) fn channel(
         .extend(Some(paused(channel.spread)).filter(|chip| !chip.text.is_empty()));
     let url = visit.url(&["topics", topic, name]);
     page.actions = actions(visit, &url, "channel", channel.spread);
-    page.tabs = vec![
-        (
-            "Overview".to_owned(),
-            visit.place.with(&[("tab", ""), ("page", "")]),
-            visit.place.get("tab") != "clients",
-        ),
-        (
-            format!("Clients ({})", channel.numbers.clients),
-            visit.place.with(&[("tab", "clients")]),
-            visit.place.get("tab") == "clients",
-        ),
-    ];
+    let count = format!(" ({})", channel.numbers.clients);
+    tabs::add(visit, &mut page, tabs::OF_CHANNEL, &count);
     page.notices
         .push(match finding_of(&visit.view.findings, topic, name) {
             Some(finding) => diagnosis(visit, finding, false),
@@ -75,9 +49,17 @@ pub(in super::super) fn channel(
         });
     tiles(visit, &mut page, channel, record);
     let clients = |per| clients::table(visit, record, per);
-    if visit.place.get("tab") == "clients" {
-        page.tables.push(clients(100));
-        return page;
+    match tabs::chosen(visit, tabs::OF_CHANNEL) {
+        "" => {}
+        "clients" => {
+            page.tables.push(clients(100));
+            return page;
+        }
+        tab => {
+            let nodes = snapshot.channel_on_nodes(topic, name).map(|(node, _)| node);
+            tabs::explain(&mut page, tab, nodes, Some(channel.numbers.deferred));
+            return page;
+        }
     }
     if let Some(seconds) = visit.range("15m") {
         page.ranges = visit.ranges("15m");
@@ -249,18 +231,34 @@ fn drawings(visit: &Visit, of: Of<'_>, seconds: i64) -> Vec<super::super::chart:
 }
 
 fn nodes(visit: &Visit, (topic, name): (&str, &str), channel: &Channel) -> Table {
-    let mut columns = vec![Column::text("node", "Node", "", |Here(node, _): &Here<'_>| {
-        node_link(node, visit.url(&["nodes", &node.key]))
-    })];
+    let mut columns = vec![Column::text(
+        "node",
+        "Node",
+        "",
+        |Here(node, _): &Here<'_, ChannelOn>| node_link(node, visit.url(&["nodes", &node.key])),
+    )];
     columns.extend(of_channel());
-    columns.push(Column::text("state", "State", "", |Here(_, own): &Here<'_>| {
-        paused_here(own.paused)
-    }));
+    columns.push(Column::text(
+        "state",
+        "State",
+        "",
+        |Here(_, own): &Here<'_, ChannelOn>| paused_here(own.paused),
+    ));
+    let may_act = visit.role >= Role::Operator;
+    let url = visit.url(&["topics", topic, name]);
+    if may_act {
+        columns.push(Column::text(
+            "act",
+            "On this node",
+            "",
+            move |Here(node, own): &Here<'_, ChannelOn>| acts(visit, &url, node, own.paused, false),
+        ));
+    }
     let plan = Plan {
         id: "nodes",
         heading: "Nodes",
         columns,
-        name: Box::new(|Here(node, _): &Here<'_>| node.key.clone()),
+        name: Box::new(|Here(node, _): &Here<'_, ChannelOn>| node.key.clone()),
         empty: "No nsqd that answers has it.",
         is_whole: visit.is_export(),
         ..Plan::default()
@@ -275,7 +273,7 @@ fn nodes(visit: &Visit, (topic, name): (&str, &str), channel: &Channel) -> Table
         .0;
     let Spread { nodes, answered, .. } = channel.spread;
     if !table.rows.is_empty() {
-        table.total = total(&channel, &of_channel(), 1, 1);
+        table.total = total(&channel, &of_channel(), 1, 1 + usize::from(may_act));
         if let Some(first) = table.total.first_mut().filter(|_| answered < nodes) {
             first.note = format!("{answered}/{nodes} nodes");
         }

@@ -2,7 +2,9 @@
 
 use super::super::table::Column;
 use super::super::td::Td;
-use crate::model::{NodeState, Numbers, Sum};
+use super::super::visit::Visit;
+use crate::action::Verb;
+use crate::model::{ChannelOn, NodeState, Numbers, Sum, TopicOn};
 
 /// Something that has numbers, on one node or on many.
 pub(super) trait Counted {
@@ -10,6 +12,55 @@ pub(super) trait Counted {
 
     /// The nodes that the numbers cover.
     fn covers(&self) -> Sum;
+}
+
+/// A topic or a channel on one node.
+pub(super) struct Here<'a, T>(pub(super) &'a NodeState, pub(super) &'a T);
+
+impl Counted for Here<'_, TopicOn> {
+    fn numbers(&self) -> &Numbers {
+        &self.1.own
+    }
+
+    fn covers(&self) -> Sum {
+        ITSELF
+    }
+}
+
+impl Counted for Here<'_, ChannelOn> {
+    fn numbers(&self) -> &Numbers {
+        &self.1.numbers
+    }
+
+    fn covers(&self) -> Sum {
+        ITSELF
+    }
+}
+
+/// The last answer of a node, however old.
+const ITSELF: Sum = Sum {
+    nodes: 1,
+    answered: 1,
+};
+
+/// Links to what may be done on one node with what is at `url`, and whether it is paused there.
+pub(super) fn acts(visit: &Visit, url: &str, node: &NodeState, is_paused: bool, is_topic: bool) -> Td {
+    let verbs = [
+        (Verb::Pause, !is_paused),
+        (Verb::Unpause, is_paused),
+        (Verb::Empty, true),
+        (Verb::Tombstone, is_topic),
+    ];
+    let key = nsq_service::http::encode_component(&node.key);
+    let offered = verbs
+        .into_iter()
+        .filter(|(verb, fits)| *fits && visit.role >= verb.role());
+    Td {
+        links: offered
+            .map(|(verb, _)| (verb.title(), format!("{url}?confirm={}&node={key}", verb.text())))
+            .collect(),
+        ..Td::default()
+    }
 }
 
 /// One value of it.

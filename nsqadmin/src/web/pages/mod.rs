@@ -2,6 +2,7 @@
 //! for.
 
 mod attention;
+mod audit;
 mod channel;
 mod charts;
 mod clients;
@@ -11,20 +12,24 @@ mod lookup;
 mod node;
 mod nodes;
 mod overview;
+mod publish;
 mod search;
 mod settings;
+mod tabs;
 mod topic;
 mod topics;
 
+pub(super) use audit::{audit, audit_entry, lost_of_entry};
 pub(super) use channel::channel;
 pub(super) use cluster::cluster;
 pub(super) use lookup::{Typed, lookup};
 pub(super) use node::node;
 pub(super) use nodes::nodes;
 pub(super) use overview::{counter, overview};
+pub(super) use publish::{Draft, publish, publish_form};
 pub(super) use search::{search, straight_to};
 pub(super) use settings::{help, settings};
-pub(super) use topic::topic;
+pub(super) use topic::{topic, topic_tab};
 pub(super) use topics::topics;
 
 use nsq_service::http::StatusCode;
@@ -72,6 +77,31 @@ fn absent(visit: &Visit, what: &str, of: Of<'_>, near: &[(String, String)]) -> P
             loses: false,
         });
     }
+    page
+}
+
+/// The page in place of one that somebody may not see, or of something that they may not do.
+pub(super) fn forbidden(visit: &Visit, needed: Role) -> Page {
+    let mut page = visit.page("", "Not allowed");
+    let text = if visit.is_read_only {
+        "This console is read only: --read-only is set. Nothing was done.".to_owned()
+    } else if visit.role < needed {
+        let who = if visit.user.is_empty() {
+            "You are"
+        } else {
+            &format!("{} is", visit.user)
+        };
+        format!(
+            "This needs the role {}. {who} {}. Nothing was done.",
+            needed.text(),
+            visit.role.text()
+        )
+    } else {
+        "This was sent by a page of another site, so nothing was done. Open the page here and send it again."
+            .to_owned()
+    };
+    page.warn(text, "");
+    page.status = StatusCode::FORBIDDEN;
     page
 }
 

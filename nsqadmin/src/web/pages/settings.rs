@@ -7,7 +7,11 @@ use crate::model::RULES;
 /// `GET /settings`.
 pub(in super::super) fn settings(visit: &Visit, csrf: &str) -> Page {
     let mut page = visit.page("Settings", "Settings");
-    let choose = |all: &[&'static str], chosen: &str| all.iter().map(|own| (*own, *own == chosen)).collect();
+    let choose = |all: &[&'static str], chosen: &str| {
+        all.iter()
+            .map(|own| ((*own).to_owned(), *own == chosen))
+            .collect()
+    };
     page.say("Your browser keeps these in cookies; nobody else sees them.");
     page.forms.push(Form {
         heading: "Look",

@@ -5,12 +5,10 @@ use super::super::page::Page;
 use super::super::table::{Column, Plan, Table};
 use super::super::td::Td;
 use super::super::visit::Visit;
-use super::columns::{self, Counted, node_link, of_channel, of_own_queue, stale, total};
+use super::columns::{self, Counted, Here, acts, node_link, of_channel, of_own_queue, stale, total};
 use super::topics::spark;
-use super::{absent, actions, attention, charts, paused, paused_here, search};
-use crate::model::{
-    Channel, Metric, NodeState, Numbers, Of, Sum, Topic, TopicOn, of_channel as finding_of, of_topic,
-};
+use super::{absent, actions, attention, charts, paused, paused_here, search, tabs};
+use crate::model::{Channel, Metric, Numbers, Of, Sum, Topic, TopicOn, of_channel as finding_of, of_topic};
 
 /// Channels with a line of their own; the others are one.
 const LINES: usize = 3;
@@ -38,25 +36,27 @@ impl Counted for Own<'_> {
     }
 }
 
-/// A topic on one node.
-struct Here<'a>(&'a NodeState, &'a TopicOn);
-
-impl Counted for Here<'_> {
-    fn numbers(&self) -> &Numbers {
-        &self.1.own
-    }
-
-    fn covers(&self) -> Sum {
-        // its last answer, however old
-        Sum {
-            nodes: 1,
-            answered: 1,
-        }
-    }
-}
-
 /// `GET /topics/:topic`.
 pub(in super::super) fn topic(visit: &Visit, name: &str) -> Page {
+    let tab = tabs::chosen(visit, tabs::OF_TOPIC);
+    let mut page = topic_tab(visit, name, tab);
+    let Some(topic) = visit.view.snapshot.topic(name).filter(|_| tab.is_empty()) else {
+        return page;
+    };
+    tiles(&mut page, topic, visit.view.interval.is_some());
+    if let Some(seconds) = visit.range("1h") {
+        page.ranges = visit.ranges("1h");
+        page.charts = vec![
+            charts::speeds(visit, seconds, Of::Topic(name)),
+            depths(visit, topic, seconds),
+        ];
+    }
+    page.tables = vec![channels(visit, topic), nodes(visit, topic)];
+    page
+}
+
+/// What all tabs of a topic have: what it is called, what is wrong with it, and what can be done.
+pub(in super::super) fn topic_tab(visit: &Visit, name: &str, tab: &str) -> Page {
     let snapshot = &visit.view.snapshot;
     let Some(topic) = snapshot.topic(name) else {
         let near = search::near(visit, name);
@@ -75,15 +75,11 @@ pub(in super::super) fn topic(visit: &Visit, name: &str) -> Page {
         page.notices.push(super::channel::diagnosis(visit, finding, true));
     }
     page.actions = actions(visit, &visit.url(&["topics", name]), "topic", topic.spread);
-    tiles(&mut page, topic, visit.view.interval.is_some());
-    if let Some(seconds) = visit.range("1h") {
-        page.ranges = visit.ranges("1h");
-        page.charts = vec![
-            charts::speeds(visit, seconds, Of::Topic(name)),
-            depths(visit, topic, seconds),
-        ];
+    tabs::add(visit, &mut page, tabs::OF_TOPIC, "");
+    if matches!(tab, "messages" | "policy") {
+        let nodes = snapshot.on_nodes(name).map(|(node, _)| node);
+        tabs::explain(&mut page, tab, nodes, None);
     }
-    page.tables = vec![channels(visit, topic), nodes(visit, topic)];
     page
 }
 
@@ -179,13 +175,13 @@ impl Counted for AllChannels<'_> {
 }
 
 fn nodes(visit: &Visit, topic: &Topic) -> Table {
-    let may_tombstone = visit.role >= crate::access::Role::Admin;
+    let may_act = visit.role >= crate::access::Role::Operator;
     let url = visit.url(&["topics", &topic.name]);
     let mut columns = vec![
-        Column::text("node", "Node", "", |Here(node, _): &Here<'_>| {
+        Column::text("node", "Node", "", |Here(node, _): &Here<'_, TopicOn>| {
             node_link(node, visit.url(&["nodes", &node.key]))
         }),
-        Column::text("host", "Host", "", |Here(node, _): &Here<'_>| {
+        Column::text("host", "Host", "", |Here(node, _): &Here<'_, TopicOn>| {
             Td::text(&node.listed.hostname)
         }),
     ];
@@ -194,27 +190,27 @@ fn nodes(visit: &Visit, topic: &Topic) -> Table {
         "channels",
         "Channels",
         "",
-        |Here(_, own): &Here<'_>| Td::many(own.channels.len()),
+        |Here(_, own): &Here<'_, TopicOn>| Td::many(own.channels.len()),
     ));
-    columns.push(Column::text("state", "State", "", |Here(_, own): &Here<'_>| {
-        paused_here(own.paused)
-    }));
-    if may_tombstone {
+    columns.push(Column::text(
+        "state",
+        "State",
+        "",
+        |Here(_, own): &Here<'_, TopicOn>| paused_here(own.paused),
+    ));
+    if may_act {
         columns.push(Column::text(
             "act",
-            "Action",
+            "On this node",
             "",
-            move |Here(node, _): &Here<'_>| {
-                let key = nsq_service::http::encode_component(&node.key);
-                Td::link("Tombstone…", format!("{url}?confirm=tombstone&node={key}"))
-            },
+            move |Here(node, own): &Here<'_, TopicOn>| acts(visit, &url, node, own.paused, true),
         ));
     }
     let plan = Plan {
         id: "nodes",
         heading: "Nodes",
         columns,
-        name: Box::new(|Here(node, _): &Here<'_>| node.key.clone()),
+        name: Box::new(|Here(node, _): &Here<'_, TopicOn>| node.key.clone()),
         empty: "No nsqd that answers has it.",
         is_whole: visit.is_export(),
         ..Plan::default()
@@ -232,7 +228,7 @@ fn nodes(visit: &Visit, topic: &Topic) -> Table {
             &Own(topic),
             &columns::of_own_queue(),
             2,
-            if may_tombstone { 3 } else { 2 },
+            if may_act { 3 } else { 2 },
         );
     }
     table

@@ -6,6 +6,8 @@ use super::super::table::{Choice, Column, Plan, Table};
 use super::super::td::{Rank, Td};
 use super::super::visit::Visit;
 use super::{answering, attention, paused};
+use crate::access::Role;
+use crate::action::Verb;
 use crate::model::{Finding, Metric, Numbers, Of, Point, Rule, Severity, Spread, Sum, Topic, of_topic};
 
 /// Filters by state, as in a URL.
@@ -36,6 +38,11 @@ pub(in super::super) fn topics(visit: &Visit) -> Page {
     }
     let mut table = table(visit, "name", 100);
     table.heading = "All topics";
+    let verbs = [Verb::Pause, Verb::Unpause, Verb::Empty, Verb::Delete].into_iter();
+    let may = verbs.filter(|verb| visit.role >= verb.role());
+    table.verbs = may
+        .map(|verb| (verb.text(), verb.title(), verb.loses()))
+        .collect();
     page.tables.push(table);
     page
 }
@@ -125,6 +132,7 @@ pub(super) fn table(visit: &Visit, sort: &'static str, per: usize) -> Table {
         sort,
         name: Box::new(|seen: &Seen<'_>| seen.topic.name.to_string()),
         has_filter: true,
+        has_ticks: sort == "name" && visit.role >= Role::Operator,
         is_whole: visit.is_export(),
         per,
         ..Plan::default()
