@@ -396,6 +396,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 let limits = batch_limits(options);
                 // The declared length is not compared with what follows, but it must not open the door to any amount.
                 let most = length.max(usize::try_from(options.max_body_size).unwrap_or(usize::MAX));
+                // Bodies that grow piece by piece would be moved, and leave room behind.
+                self.publishing.builder().reserve(length.min(MAX_TRUST));
                 Reading::Batch {
                     topic,
                     decoder: BatchDecoder::new(limits),
