@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::access::Role;
+use crate::access::{Identity, Role};
 use crate::action::{Action, Level};
 use crate::api::Call;
 use crate::metrics::Metrics;
@@ -405,9 +405,10 @@ impl Audit {
 }
 
 impl Who {
-    pub(crate) fn of(request: &Request, role: Role, user: Option<&str>) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
+        let Identity { user, role } = Identity::of(request);
         Self {
-            user: user.unwrap_or_default().to_owned(),
+            user,
             role,
             peer: request.peer().to_string(),
             forwarded_for: request.header("x-forwarded-for").unwrap_or_default().to_owned(),

@@ -40,7 +40,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::Access;
+use access::{Access, Basic};
 use audit::{Audit, Sink};
 use board::Board;
 use ipnet::IpNet;
@@ -53,6 +53,7 @@ use nsq_service::http::Limits;
 use nsq_service::listen::Listener;
 use nsq_service::program::Daemon;
 use nsq_service::tasks::Tasks;
+use nsq_service::tls::ServerTls;
 pub use options::{Options, Sources};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -71,6 +72,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     notifier: Option<Notifier>,
     access: Access,
+    basic: Option<Basic>,
     audit: Audit,
     can_publish: bool,
     config_from: Option<IpNet>,
@@ -94,6 +96,17 @@ pub enum Failure {
     /// The listener broke while running.
     #[error("accept failed - {0}")]
     Accept(io::Error),
+    /// The file of logins cannot be used.
+    #[error("failed to read --basic-auth-file ({path}) - {why}")]
+    Logins {
+        /// The configured file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The certificate or the key cannot be used.
+    #[error("failed to build TLS config - {0}")]
+    Tls(String),
     /// The file of the audit cannot be opened.
     #[error("failed to open --audit-log-file ({path}) - {source}")]
     Audit {
@@ -112,6 +125,7 @@ pub struct Admin {
     tasks: Tasks,
     failed: mpsc::Receiver<Failure>,
     http_port: i32,
+    https_port: i32,
 }
 
 impl Admin {
@@ -125,6 +139,13 @@ impl Admin {
         let ops = match options.ops_address.as_str() {
             "" => None,
             address => Some(bind(address).await?),
+        };
+        let https = match options.https {
+            None => None,
+            Some((address, settings)) => {
+                let tls = ServerTls::load(settings).map_err(Failure::Tls)?;
+                Some((bind(&address).await?, tls))
+            }
         };
         let started = clock.unix_nanos();
         let metrics = Arc::new(Metrics::new(started / 1_000_000_000).map_err(Failure::Metrics)?);
@@ -140,6 +161,23 @@ impl Admin {
             .map(|target| Notifier::start(target, client.clone(), Arc::clone(&clock), &tasks));
         let upstream = Upstream::new(options.sources, client, Arc::clone(&clock), Arc::clone(&metrics));
         let upstream = Arc::new(upstream);
+        let basic = match options.basic_file {
+            None => None,
+            Some(path) => {
+                let loading = Basic::load(path.clone(), Arc::clone(&clock), tasks.clone());
+                let loaded = loading.await;
+                Some(loaded.map_err(|why| Failure::Logins {
+                    path: path.display().to_string(),
+                    why,
+                })?)
+            }
+        };
+        if options.access.has_members() && options.access.trusts_all() {
+            tracing::warn!(
+                "ACCESS: roles are given by headers, and everybody who reaches this port can set them: name the proxies with \
+                 --trusted-proxy-cidr"
+            );
+        }
         let live = web::Live::new(options.max_streams, started);
         let audit_file = Sink::of(&options.audit_file);
         if let Some(file) = &audit_file {
@@ -165,20 +203,29 @@ impl Admin {
             metrics,
             notifier,
             access: options.access,
+            basic,
             audit,
             can_publish: options.can_publish,
             config_from: options.config_from,
             graphite: api::Graphite {
                 url: options.graphite_url,
                 interval: options.statsd_interval.as_secs(),
+                is_proxied: options.is_graphite_proxied,
             },
             values: Mutex::new(options.values),
             base_path: options.base_path,
             cluster_name: options.cluster_name,
         });
         // one slot per listener, so that sending never waits
-        let (tell, failed) = mpsc::channel(2);
+        let (tell, failed) = mpsc::channel(3);
         let router = Arc::new(router::router(Arc::clone(&shared)));
+        let https_port = https.as_ref().map_or(0, |(listener, _)| listener.port());
+        if let Some((listener, tls)) = https {
+            tasks.spawn(Arc::clone(&tls).watch(tasks.clone()));
+            let router = Arc::clone(&router);
+            let serve = nsq_service::http::serve_tls(listener, tls, router, tasks.clone(), Limits::default());
+            watch(&tasks, serve, tell.clone());
+        }
         let serve = nsq_service::http::serve(listener, router, tasks.clone(), Limits::default());
         watch(&tasks, serve, tell.clone());
         if let Some(ops) = ops {
@@ -190,6 +237,7 @@ impl Admin {
             tasks,
             failed,
             http_port,
+            https_port,
         })
     }
 
@@ -197,6 +245,12 @@ impl Admin {
     #[must_use]
     pub fn http_port(&self) -> i32 {
         self.http_port
+    }
+
+    /// The bound port of HTTPS; 0 without one.
+    #[must_use]
+    pub fn https_port(&self) -> i32 {
+        self.https_port
     }
 }
 

@@ -95,11 +95,9 @@ impl Notifier {
 
 impl Asker {
     /// A Basic user name wins; behind a proxy it is the one that `fallback` names.
-    pub(crate) fn of(request: &Request, fallback: Option<&str>) -> Self {
-        let scheme = match request.header("x-scheme") {
-            Some("https") => "https",
-            _ => "http",
-        };
+    pub(crate) fn of(request: &Request, fallback: &str) -> Self {
+        let is_https = request.is_secured() || request.header("x-scheme") == Some("https");
+        let scheme = if is_https { "https" } else { "http" };
         let host = request.header("host").unwrap_or_default();
         let path: Vec<_> = request.path().split('/').map(encode_component).collect();
         let query = match request.raw_query() {
@@ -107,7 +105,8 @@ impl Asker {
             query => format!("?{query}"),
         };
         Self {
-            user: basic_user(request.header("authorization")).or(fallback.map(str::to_owned)),
+            user: basic_user(request.header("authorization"))
+                .or_else(|| (!fallback.is_empty()).then(|| fallback.to_owned())),
             remote_ip: request.peer().to_string(),
             user_agent: request.header("user-agent").unwrap_or_default().to_owned(),
             url: format!("{scheme}://{host}{}{query}", path.join("/")),

@@ -1,5 +1,6 @@
 //! Flags and config keys (nsqadmin spec 2, as far as they do something), converted once into [`Options`]. Pure.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use nsq_http_api::client::{Target, Tls};
 use nsq_service::exit::Exit;
 use nsq_service::flags::{Flag, Program, Values};
 use nsq_service::log;
-use nsq_service::tls::ClientSettings;
+use nsq_service::tls::{self, ClientAuth, ClientSettings, MinVersion};
 
 use crate::access::{Access, Members, Role};
+use crate::api::Graphite;
 
 /// The flag table.
 pub const FLAGS: &[Flag] = &[
@@ -121,7 +123,7 @@ pub const FLAGS: &[Flag] = &[
     Flag::string(
         "default-role",
         "",
-        "role of everybody else: viewer, operator or admin (default admin if no user and no group has a role, else viewer)",
+        "role of everybody else: none, viewer, operator or admin (default admin if no user and no group has a role, else viewer)",
     ),
     Flag::string(
         "audit-log-file",
@@ -129,6 +131,36 @@ pub const FLAGS: &[Flag] = &[
         "file that gets a JSON line before and after each action, or - for standard output; what loses something is refused while it cannot be written",
     ),
     Flag::bool("disable-publish", false, "offer and take no messages to publish"),
+    Flag::string(
+        "basic-auth-file",
+        "",
+        "file with a line <name>:<role>:<argon2id hash> for each who may log in with a password; read anew when it changes",
+    ),
+    Flag::strings(
+        "trusted-proxy-cidr",
+        "network of proxies whose acl-http-header and acl-groups-http-header are believed (may be given multiple times; default all)",
+    )
+    .key("trusted_proxy_cidrs"),
+    Flag::strings(
+        "allowed-host",
+        "name, with or without port, that browsers may ask this console by, such as admin.example; others get 421 (may be given multiple times; default any)",
+    )
+    .key("allowed_hosts"),
+    Flag::string(
+        "https-address",
+        "",
+        "<addr>:<port> to listen on for HTTPS clients, with tls-cert and tls-key (default none)",
+    ),
+    Flag::string("tls-cert", "", "path to certificate file"),
+    Flag::string("tls-key", "", "path to key file"),
+    Flag::string(
+        "tls-client-auth-policy",
+        "",
+        "client certificate auth policy ('require' or 'require-verify')",
+    ),
+    Flag::string("tls-root-ca-file", "", "path to certificate authority file"),
+    Flag::string("tls-min-version", "tls1.2", "minimum TLS version ('tls1.2' or 'tls1.3')"),
+    Flag::bool("proxy-graphite", false, "hand GET /render on to graphite-url"),
     Flag::bool("read-only", false, "refuse every action, also those of the JSON API"),
     Flag::strings(
         "allowed-origin",
@@ -172,6 +204,8 @@ pub struct Options {
     pub tls: Tls,
     /// Where graphite is; empty for nowhere.
     pub graphite_url: String,
+    /// `GET /render` is handed on to it.
+    pub is_graphite_proxied: bool,
     /// How often nsqds send counters to statsd.
     pub statsd_interval: Duration,
     /// Who hears about actions; none for nobody.
@@ -180,6 +214,10 @@ pub struct Options {
     pub config_from: Option<IpNet>,
     /// Who may act.
     pub access: Access,
+    /// Logins of the console's own.
+    pub basic_file: Option<PathBuf>,
+    /// Where HTTPS is spoken, and with what; none for nowhere.
+    pub https: Option<(String, tls::Settings)>,
     /// What gets a line for each action, a path or `-`; empty for nothing.
     pub audit_file: String,
     /// Pages may publish.
@@ -252,6 +290,9 @@ impl Options {
             notify: notify(values.string("notification-http-endpoint"))?,
             config_from: cidr(values.string("allow-config-from-cidr"))?,
             access: access(values)?,
+            basic_file: path(values, "basic-auth-file"),
+            https: https(values)?,
+            is_graphite_proxied: proxied(values)?,
             audit_file: values.string("audit-log-file").to_owned(),
             can_publish: !values.bool("disable-publish"),
             log,
@@ -273,12 +314,21 @@ fn access(values: &Values) -> Result<Access, String> {
         members(Role::Operator, "operator-user", "operator-group"),
         members(Role::Admin, "admin-user", "admin-group"),
     ];
-    let is_open = members.iter().all(|(_, members)| *members == Members::default());
+    let trusted: Result<Vec<IpNet>, String> = values
+        .strings("trusted-proxy-cidr")
+        .iter()
+        .map(|text| {
+            text.parse()
+                .map_err(|error| format!("failed to parse --trusted-proxy-cidr ({text}) - {error}"))
+        })
+        .collect();
+    let has_logins = !values.string("basic-auth-file").is_empty();
+    let is_open = !has_logins && members.iter().all(|(_, members)| *members == Members::default());
     let default = match values.string("default-role") {
         "" if is_open => Role::Admin,
         "" => Role::Viewer,
         text => Role::of(text).ok_or_else(|| {
-            format!("failed to parse --default-role ({text}) - one of viewer, operator and admin")
+            format!("failed to parse --default-role ({text}) - one of none, viewer, operator and admin")
         })?,
     };
     Ok(Access {
@@ -288,7 +338,70 @@ fn access(values: &Values) -> Result<Access, String> {
         default,
         is_read_only: values.bool("read-only"),
         origins: values.strings("allowed-origin").to_vec(),
+        trusted: trusted?,
+        hosts: values.strings("allowed-host").to_vec(),
     })
+}
+
+/// The file that an option names; none if it is empty.
+fn path(values: &Values, name: &str) -> Option<PathBuf> {
+    Some(values.string(name))
+        .filter(|text| !text.is_empty())
+        .map(PathBuf::from)
+}
+
+fn https(values: &Values) -> Result<Option<(String, tls::Settings)>, String> {
+    let address = values.string("https-address");
+    let (cert, key) = match (path(values, "tls-cert"), path(values, "tls-key")) {
+        (Some(cert), Some(key)) => (cert, key),
+        (None, None) if address.is_empty() => return Ok(None),
+        (None, None) => return Err("--https-address needs --tls-cert and --tls-key".to_owned()),
+        _ => return Err("--tls-cert and --tls-key go together".to_owned()),
+    };
+    if address.is_empty() {
+        return Err("--tls-cert and --tls-key need --https-address, where they are used".to_owned());
+    }
+    let policy = values.string("tls-client-auth-policy");
+    if !["", "require", "require-verify"].contains(&policy) {
+        return Err(format!(
+            "failed to parse --tls-client-auth-policy ({policy}) - one of require and require-verify"
+        ));
+    }
+    let settings = tls::Settings {
+        cert,
+        key,
+        client_auth: ClientAuth::parse(policy),
+        root_ca: path(values, "tls-root-ca-file"),
+        min_version: match values.string("tls-min-version") {
+            "tls1.2" => MinVersion::Tls12,
+            "tls1.3" => MinVersion::Tls13,
+            text => {
+                return Err(format!(
+                    "failed to parse --tls-min-version ({text}) - one of tls1.2 and tls1.3"
+                ));
+            }
+        },
+    };
+    Ok(Some((address.to_owned(), settings)))
+}
+
+fn proxied(values: &Values) -> Result<bool, String> {
+    let graphite = Graphite {
+        url: values.string("graphite-url").to_owned(),
+        interval: 0,
+        is_proxied: values.bool("proxy-graphite"),
+    };
+    if graphite.is_proxied && graphite.root().is_none() {
+        let url = values
+            .string("graphite-url")
+            .rsplit('@')
+            .next()
+            .unwrap_or_default();
+        return Err(format!(
+            "failed to parse --graphite-url ({url}) - not an http or https URL"
+        ));
+    }
+    Ok(graphite.is_proxied)
 }
 
 fn notify(url: &str) -> Result<Option<Target>, String> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nsq_service::http::{Failure, Method, Reply, Request, Route, Router};
 
+use crate::access::gate;
 use crate::{Shared, api, metrics, web};
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
@@ -12,12 +13,17 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
     Router::new(shared)
         .measured(measured)
         .packing()
+        .guarded(gate)
         // Outside the base path: scrapers ask all programs for the same one.
-        .route(Route::plain(Method::GET, "/metrics", metrics::page).logged_at_debug())
+        .route(
+            Route::plain(Method::GET, "/metrics", metrics::page)
+                .logged_at_debug()
+                .open(),
+        )
         .base(&base)
-        .route(Route::plain(Method::GET, "/ping", ok).logged_at_debug())
-        .route(Route::v1(Method::GET, "/livez", ok).logged_at_debug())
-        .route(Route::v1(Method::GET, "/ready", ok).logged_at_debug())
+        .route(Route::plain(Method::GET, "/ping", ok).logged_at_debug().open())
+        .route(Route::v1(Method::GET, "/livez", ok).logged_at_debug().open())
+        .route(Route::v1(Method::GET, "/ready", ok).logged_at_debug().open())
         .route(Route::v1(Method::GET, "/info", |_, _| async { api::info() }))
         .route(Route::v1(Method::GET, "/api/topics", api::topics))
         .route(Route::v1(Method::POST, "/api/topics", api::create).reads_body())
@@ -40,6 +46,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
         .route(Route::v1(Method::DELETE, "/api/nodes/:node", api::tombstone).reads_body())
         .route(Route::v1(Method::GET, "/api/counter", api::counter))
         .route(Route::v1(Method::GET, "/api/graphite", api::graphite))
+        .route(Route::plain(Method::GET, "/render", api::render))
         .route(Route::v1(Method::GET, "/config/:opt", api::show_config))
         .route(Route::v1(Method::PUT, "/config/:opt", api::change_config).reads_body())
         .route(Route::plain(Method::GET, "/", web::live_page))

@@ -59,6 +59,38 @@ fn na_001_na_002_na_003_na_004_na_005_na_006_failed_starts_and_version() {
             "failed to parse --notification-http-endpoint (h:1) - ",
         ),
         (
+            &["--nsqd-http-address=a:1", "--https-address=127.0.0.1:0"],
+            "--https-address needs --tls-cert and --tls-key",
+        ),
+        (
+            &["--nsqd-http-address=a:1", "--tls-cert=c", "--tls-key=k"],
+            "--tls-cert and --tls-key need --https-address, where they are used",
+        ),
+        (
+            &["--nsqd-http-address=a:1", "--trusted-proxy-cidr=proxy"],
+            "failed to parse --trusted-proxy-cidr (proxy) - ",
+        ),
+        (
+            &["--nsqd-http-address=a:1", "--proxy-graphite"],
+            "failed to parse --graphite-url () - not an http or https URL",
+        ),
+        (
+            &[
+                "--nsqd-http-address=a:1",
+                "--http-address=127.0.0.1:0",
+                "--basic-auth-file=/nowhere",
+            ],
+            "failed to read --basic-auth-file (/nowhere) - ",
+        ),
+        (
+            &[
+                "--nsqd-http-address=a:1",
+                "--http-address=127.0.0.1:0",
+                "--audit-log-file=/nowhere/a",
+            ],
+            "failed to open --audit-log-file (/nowhere/a) - ",
+        ),
+        (
             &["-nsqd-http-address", "http://h:1"],
             "failed to resolve --nsqd-http-address (http://h:1) - ",
         ),

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use exchange::Answer;
+pub use exchange::Relayed;
 use hyper::Method;
+pub use hyper::header::{self, HeaderName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 pub use target::Target;
@@ -172,6 +174,19 @@ impl Client {
         let request = format!("{method} {target}");
         let answer = self.follow(&method, target, content_type, body).await;
         answer.map_err(|cause| Error { request, cause })
+    }
+
+    /// `GET` with these headers in place of our own; an answer of any status is one.
+    ///
+    /// # Errors
+    /// Any [`Cause`] but [`Cause::Status`].
+    pub async fn relay(&self, target: &Target, headers: &[(HeaderName, &str)]) -> Result<Relayed, Error> {
+        let asking = timeout(self.request_timeout, self.relayed(target, headers)).await;
+        let answer = asking.unwrap_or(Err(Cause::Timeout(self.request_timeout)));
+        answer.map_err(|cause| Error {
+            request: format!("GET {target}"),
+            cause,
+        })
     }
 
     /// Asks, and once more over https if the server wants that.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::Shared;
-use crate::access::Role;
+use crate::access::{Identity, Role};
 use crate::action::{Action, Verb};
 use crate::audit::{Order, Who};
 use crate::notify::Asker;
@@ -81,12 +81,9 @@ async fn body<T: DeserializeOwned>(request: &mut Request) -> Result<T, Failure> 
 }
 
 impl Shared {
+    #[allow(clippy::unused_self, reason = "beside what else an action is made of")]
     pub(crate) fn asker(&self, request: &Request) -> Asker {
-        Asker::of(request, self.access.user(request))
-    }
-
-    pub(crate) fn who(&self, request: &Request) -> Who {
-        Who::of(request, self.access.role(request), self.access.user(request))
+        Asker::of(request, &Identity::of(request).user)
     }
 
     /// Lets through who may do what `name` says, and keeps that somebody else tried. Called before the body is read.
@@ -99,7 +96,7 @@ impl Shared {
         needed: Role,
         name: &'static str,
     ) -> Result<Who, Failure> {
-        let who = self.who(request);
+        let who = Who::of(request);
         if let Err(refusal) = self.access.check(request, needed) {
             let names = ["topic", "channel", "node", "opt"].map(|name| request.param(name));
             let target = names.into_iter().filter(|name| !name.is_empty());

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine as _;
 use nsq_http_api::client::Target;
-use nsq_service::http::{Failure, Reply, Request, encode_component};
+use nsq_http_api::client::header::{self, HeaderName};
+use nsq_service::http::{Failure, Reply, Request, StatusCode, decode_path, encode_component};
+use nsq_service::listen::Peer;
 use serde::{Deserialize, Serialize};
 
 use crate::Shared;
@@ -15,6 +18,8 @@ pub(crate) struct Graphite {
     pub(crate) url: String,
     /// Seconds.
     pub(crate) interval: u64,
+    /// `GET /render` is handed on.
+    pub(crate) is_proxied: bool,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +54,73 @@ pub(crate) async fn graphite(shared: Arc<Shared>, request: Request) -> Result<Re
     })
 }
 
+/// `GET /render`: what a page of graphite's asks, handed on (nsqadmin spec 11.3). Only with `--proxy-graphite`.
+pub(crate) async fn render(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
+    let graphite = &shared.graphite;
+    if !graphite.is_proxied {
+        return Err(Failure::not_found("NOT_FOUND"));
+    }
+    let (root, login) = graphite.root().unwrap_or_default();
+    let query = match request.raw_query() {
+        "" => String::new(),
+        query => format!("?{query}"),
+    };
+    let target = Target::parse(&format!("{root}/render{query}"));
+    let target = target.ok_or_else(|| Failure::bad_request("INVALID_REQUEST"))?;
+    let peer = match request.peer() {
+        Peer::Tcp(address) => address.ip().to_string(),
+        Peer::Unix => "@".to_owned(),
+    };
+    let forwarded = match request.header("x-forwarded-for") {
+        None => peer,
+        Some(before) => format!("{before}, {peer}"),
+    };
+    let mut headers = vec![(header::HOST, request.header("host").unwrap_or_default())];
+    headers.push((HeaderName::from_static("x-forwarded-for"), &forwarded));
+    if let Some(login) = &login {
+        headers.push((header::AUTHORIZATION, login));
+    }
+    if let Some(accept) = request.header("accept") {
+        headers.push((header::ACCEPT, accept));
+    }
+    let answer = shared.upstream.relay(&target, &headers).await;
+    let answer = answer.map_err(|error| {
+        tracing::error!("graphite: {error}");
+        Failure::new(StatusCode::BAD_GATEWAY, "GRAPHITE_UNREACHABLE")
+    })?;
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let kind = answer
+        .content_type
+        .as_deref()
+        .unwrap_or("application/octet-stream");
+    Ok(Reply::bytes(answer.body)
+        .status(status)
+        .header(header::CONTENT_TYPE, kind)
+        // whatever graphite draws, it is not a page of this console
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
+}
+
 impl Graphite {
+    /// Scheme and host, and the `Authorization` for a name and a password that stand there.
+    pub(crate) fn root(&self) -> Option<(String, Option<String>)> {
+        let (scheme, rest) = self.url.split_once("://")?;
+        let authority = rest.split(['/', '?']).next()?;
+        let (login, host) = match authority.rsplit_once('@') {
+            Some((login, host)) => (Some(login), host),
+            None => (None, authority),
+        };
+        let login = login.map(|login| {
+            let decoded = decode_path(login).unwrap_or_else(|| login.to_owned());
+            format!(
+                "Basic {}",
+                base64::engine::general_purpose::STANDARD.encode(decoded)
+            )
+        });
+        Target::parse(&format!("{scheme}://{host}"))?;
+        Some((format!("{scheme}://{host}"), login))
+    }
+
     fn rate_url(&self, expression: &str) -> String {
         let (url, seconds) = (self.url.trim_end_matches('/'), self.interval);
         let (from, target) = (seconds.saturating_mul(2), encode_component(expression));

@@ -25,7 +25,7 @@ use serde::Serialize;
 
 pub(crate) use actions::{act_on_channel, act_on_topic, create, delete_channel, delete_topic, tombstone};
 pub(crate) use config::{change as change_config, show as show_config};
-pub(crate) use graphite::{Graphite, graphite};
+pub(crate) use graphite::{Graphite, graphite, render};
 pub(crate) use producers::producers;
 pub(crate) use reads::{channel, counter, node, read_channel, topic};
 pub(crate) use steps::{Call, Steps};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use nsq_http_api::client::{Client, Error, Target};
+use nsq_http_api::client::{Client, Error, HeaderName, Relayed, Target};
 use nsq_http_api::lookupd::{Lookup, Nodes, Topics};
 use nsq_http_api::nsqd::{Info, Stats};
 use nsq_service::clock::Clock;
@@ -176,6 +176,15 @@ impl Upstream {
     pub(crate) async fn fetch(&self, target: &Target) -> Result<Bytes, Error> {
         let answer = self.client.fetch(Method::GET, target, None, Bytes::new());
         answer.await
+    }
+
+    /// The answer of any status at a URL that is no nsqd's and no nsqlookupd's.
+    pub(crate) async fn relay(
+        &self,
+        target: &Target,
+        headers: &[(HeaderName, &str)],
+    ) -> Result<Relayed, Error> {
+        self.client.relay(target, headers).await
     }
 
     fn record(&self, kind: &'static str, address: &str, began: Duration, error: Option<&Error>) {

@@ -22,7 +22,7 @@ impl Token {
     /// # Errors
     /// 500 if the system has no random numbers.
     pub(super) fn of(request: &Request) -> Result<Self, Failure> {
-        let is_https = request.header("x-scheme") == Some("https");
+        let is_https = request.is_secured() || request.header("x-scheme") == Some("https");
         if let Some(text) = request.header("cookie").and_then(from_cookies) {
             return Ok(Self {
                 text: text.to_owned(),

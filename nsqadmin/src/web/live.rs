@@ -21,7 +21,7 @@ use super::td::Td;
 use super::visit::{Prefs, Visit};
 use super::{headers, page_at};
 use crate::Shared;
-use crate::access::Role;
+use crate::access::{Identity, Role};
 use crate::board::View;
 
 /// A comment when there is nothing else, so that proxies and peers see that the stream lives.
@@ -121,14 +121,15 @@ impl Watched {
         if query.get("confirm").is_some() {
             return Err(bad());
         }
-        let key = (wanted.to_owned(), shared.access.role(request));
+        let Identity { user, role } = Identity::of(request);
+        let key = (wanted.to_owned(), role);
         Ok(Self {
             slot: shared.live.slot(&key),
             shared: Arc::clone(shared),
             key,
             path,
             query,
-            user: shared.access.user(request).unwrap_or_default().to_owned(),
+            user,
             prefs: Prefs::of(request),
         })
     }

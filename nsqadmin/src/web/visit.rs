@@ -9,7 +9,7 @@ use super::place::Place;
 use super::shell::Shell;
 use super::urls;
 use crate::Shared;
-use crate::access::Role;
+use crate::access::{Identity, Role};
 use crate::board::View;
 use crate::model::{History, Metric, Of, Point};
 
@@ -76,16 +76,13 @@ pub(super) struct Visit {
 impl Visit {
     /// Of a request for one of our pages.
     pub(super) fn of(shared: &Shared, request: &Request, view: Arc<View>) -> Result<Self, Failure> {
-        let who = (
-            shared.access.role(request),
-            shared.access.user(request).unwrap_or_default().to_owned(),
-        );
+        let Identity { user, role } = Identity::of(request);
         Ok(Self::new(
             shared,
             view,
             request.path(),
             request.query()?,
-            who,
+            (role, user),
             Prefs::of(request),
         ))
     }

@@ -6,6 +6,7 @@
     reason = "tests talk to real sockets"
 )]
 
+mod access;
 mod actions;
 mod audit;
 mod config;

@@ -45,6 +45,7 @@ pub(crate) struct Script {
     posted: Mutex<Vec<String>>,
     bodies: Mutex<Vec<String>>,
     last: Mutex<String>,
+    headers: Mutex<HashMap<&'static str, String>>,
 }
 
 async fn play(script: Arc<Script>, mut request: Request) -> Result<Reply, Failure> {
@@ -69,6 +70,10 @@ async fn play(script: Arc<Script>, mut request: Request) -> Result<Reply, Failur
     }
     script.asked.lock().unwrap().push(key.clone());
     *script.last.lock().unwrap() = request.raw_query().to_owned();
+    for name in ["host", "x-forwarded-for", "authorization"] {
+        let value = request.header(name).unwrap_or_default().to_owned();
+        script.headers.lock().unwrap().insert(name, value);
+    }
     match answer {
         Some(text) if text.starts_with("403 ") => Ok(refusal(&text)),
         Some(json) => Ok(Reply::json_bytes(json)),
@@ -123,6 +128,17 @@ impl Fake {
     /// The query of the last GET, as it was sent.
     pub(crate) fn last_query(&self) -> String {
         self.state.last.lock().unwrap().clone()
+    }
+
+    /// A header of the last GET.
+    pub(crate) fn last_header(&self, name: &str) -> String {
+        self.state
+            .headers
+            .lock()
+            .unwrap()
+            .get(name)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Bodies of all POSTs.
@@ -234,6 +250,10 @@ impl Cluster {
             base,
             admin,
         }
+    }
+
+    pub(crate) fn https_port(&self) -> i32 {
+        self.admin.https_port()
     }
 
     /// Status line and headers, and the body.

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
-use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST};
+use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, HeaderName};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -20,9 +20,21 @@ const NSQ_V1: &str = "application/vnd.nsq; version=1.0";
 /// Longest error body that is looked at for its message.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
+/// An answer of any status, to be handed on.
+#[derive(Clone, Debug)]
+pub struct Relayed {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`, if there is one.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
 /// An answer of any status.
 pub(super) struct Answer {
     status: u16,
+    content_type: Option<String>,
     body: Bytes,
 }
 
@@ -73,6 +85,30 @@ impl Client {
         let request = request
             .body(Full::new(body))
             .map_err(|error| Cause::Address(error.to_string()))?;
+        self.ask(target, request).await
+    }
+
+    pub(super) async fn relayed(
+        &self,
+        target: &Target,
+        headers: &[(HeaderName, &str)],
+    ) -> Result<Relayed, Cause> {
+        let mut request = Request::builder().uri(&target.path).header(CONNECTION, "close");
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        let request = request
+            .body(Full::new(Bytes::new()))
+            .map_err(|error| Cause::Address(error.to_string()))?;
+        let answer = self.ask(target, request).await?;
+        Ok(Relayed {
+            status: answer.status,
+            content_type: answer.content_type,
+            body: answer.body,
+        })
+    }
+
+    async fn ask(&self, target: &Target, request: Request<Full<Bytes>>) -> Result<Answer, Cause> {
         let stream = self.connect(target).await?;
         if target.https {
             let stream = self.secure(target, stream).await?;
@@ -142,6 +178,10 @@ impl Client {
         } else {
             MAX_ERROR_BODY
         };
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let content_type = content_type
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         let mut body = response.into_body();
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
@@ -153,6 +193,7 @@ impl Client {
         }
         Ok(Answer {
             status: status.as_u16(),
+            content_type,
             body: bytes.freeze(),
         })
     }

@@ -81,6 +81,12 @@ impl Reply {
         Self::whole(Some(content_type), bytes.into())
     }
 
+    /// 200 with `bytes` of a content type that is added as a header.
+    #[must_use]
+    pub fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::whole(None, bytes.into())
+    }
+
     /// 200 with a body that is made while it is sent. An error in the stream breaks the connection, so that the
     /// client does not take a part for the whole.
     #[must_use]
@@ -246,7 +252,9 @@ impl Failure {
         &self.message
     }
 
-    pub(super) fn into_reply(self, kind: Kind) -> Reply {
+    /// The answer on a route of this kind.
+    #[must_use]
+    pub fn into_reply(self, kind: Kind) -> Reply {
         let mut reply = match kind {
             Kind::Plain => Reply::text(self.message.into_owned()),
             Kind::V1 => {

@@ -1,5 +1,6 @@
 //! What a handler gets.
 
+use hyper::http::Extensions;
 use hyper::{HeaderMap, Method};
 
 use super::body::Body;
@@ -17,6 +18,8 @@ pub struct Request {
     pub(crate) headers: HeaderMap,
     pub(super) peer: Peer,
     pub(super) params: Params,
+    pub(super) is_secured: bool,
+    pub(super) attached: Extensions,
     /// The body. Only handlers of routes with [`super::Route::reads_body`] find something in it.
     pub body: Body,
 }
@@ -44,6 +47,23 @@ impl Request {
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// The connection is TLS.
+    #[must_use]
+    pub fn is_secured(&self) -> bool {
+        self.is_secured
+    }
+
+    /// Keeps what a guard found out, one value of each type; see [`super::Router::guarded`].
+    pub fn attach<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
+        self.attached.insert(value);
+    }
+
+    /// What a guard kept.
+    #[must_use]
+    pub fn attached<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.attached.get()
     }
 
     /// The first header of this name, if it is visible ASCII.

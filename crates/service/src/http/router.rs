@@ -46,6 +46,7 @@ pub struct Route<S> {
     kind: Kind,
     access: Access,
     reads_body: bool,
+    is_open: bool,
     handler: Handler<S>,
 }
 
@@ -63,6 +64,7 @@ impl<S: Send + Sync + 'static> Route<S> {
             kind: Kind::V1,
             access: Access::Info,
             reads_body: false,
+            is_open: false,
             handler,
         }
     }
@@ -84,6 +86,15 @@ impl<S: Send + Sync + 'static> Route<S> {
     pub fn reads_body(self) -> Self {
         Self {
             reads_body: true,
+            ..self
+        }
+    }
+
+    /// No guard is asked.
+    #[must_use]
+    pub fn open(self) -> Self {
+        Self {
+            is_open: true,
             ..self
         }
     }
@@ -113,10 +124,14 @@ pub struct Router<S> {
     base: String,
     routes: Vec<(Pattern, Route<S>)>,
     closed: Option<Closed>,
+    guard: Option<Guard<S>>,
     measured: Option<Arc<HttpMetrics>>,
     strict: bool,
     packs: bool,
 }
+
+/// Lets a request through, or answers it.
+type Guard<S> = Box<dyn Fn(Arc<S>, Request) -> BoxFuture<'static, Result<Request, Reply>> + Send + Sync>;
 
 /// The one answer of a router that lets nobody in.
 type Closed = Box<dyn Fn() -> Reply + Send + Sync>;
@@ -130,6 +145,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             base: String::new(),
             routes: Vec::new(),
             closed: None,
+            guard: None,
             measured: None,
             strict: false,
             packs: false,
@@ -161,6 +177,18 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[must_use]
     pub fn base(mut self, base: &str) -> Self {
         base.trim_end_matches('/').clone_into(&mut self.base);
+        self
+    }
+
+    /// Asks `guard` before the handler of each route that is not [`Route::open`]. What it attaches to the request
+    /// is there for the handler.
+    #[must_use]
+    pub fn guarded<F, R>(mut self, guard: F) -> Self
+    where
+        F: Fn(Arc<S>, Request) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Request, Reply>> + Send + 'static,
+    {
+        self.guard = Some(Box::new(move |state, request| Box::pin(guard(state, request))));
         self
     }
 
@@ -245,8 +273,17 @@ impl<S: Send + Sync + 'static> Router<S> {
             request.body.discard(MAX_IGNORED_BODY).await;
         }
         let finished = request.body.finished();
-        let outcome = (route.handler)(Arc::clone(&self.state), request).await;
-        let mut reply = outcome.unwrap_or_else(|failure| failure.into_reply(route.kind));
+        let admitted = match &self.guard {
+            Some(guard) if !route.is_open => guard(Arc::clone(&self.state), request).await,
+            _ => Ok(request),
+        };
+        let mut reply = match admitted {
+            Err(reply) => reply,
+            Ok(request) => {
+                let outcome = (route.handler)(Arc::clone(&self.state), request).await;
+                outcome.unwrap_or_else(|failure| failure.into_reply(route.kind))
+            }
+        };
         if route.kind == Kind::V1 {
             reply = reply.marked_v1();
         }

@@ -143,10 +143,10 @@ async fn accept<S: Send + Sync + 'static>(
                 let (tls, router, inner) = (tls.clone(), Arc::clone(&router), tasks.clone());
                 tasks.spawn(async move {
                     match tls {
-                        None => connection(stream, peer, router, inner, limits).await,
+                        None => connection(stream, (peer, Secured(false)), router, inner, limits).await,
                         Some(tls) => {
                             if let Some(stream) = secured(stream, &tls, limits.head).await {
-                                connection(stream, peer, router, inner, limits).await;
+                                connection(stream, (peer, Secured(true)), router, inner, limits).await;
                             }
                         }
                     }
@@ -188,6 +188,10 @@ async fn secured(mut stream: Stream, tls: &ServerTls, limit: Duration) -> Option
     }
 }
 
+/// Whether a connection is TLS.
+#[derive(Clone, Copy)]
+struct Secured(bool);
+
 /// One of the allowed connections.
 struct Slot(Arc<AtomicUsize>);
 
@@ -206,7 +210,7 @@ impl Drop for Slot {
 
 async fn connection<S: Send + Sync + 'static>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
+    (peer, secured): (Peer, Secured),
     router: Arc<Router<S>>,
     tasks: Tasks,
     limits: Limits,
@@ -222,6 +226,7 @@ async fn connection<S: Send + Sync + 'static>(
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let idle_when_dropped = Busy::start(&phase);
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(secured);
         let answer = hyper::service::Service::call(&warp, request);
         Box::pin(async move {
             let response = answer.await?;
@@ -282,6 +287,7 @@ fn catch_all<S: Send + Sync + 'static>(
     warp::any()
         .map(move || Arc::clone(&router))
         .and(warp::ext::get::<Peer>())
+        .and(warp::ext::get::<Secured>())
         .and(warp::method())
         .and(warp::path::full())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
@@ -290,6 +296,7 @@ fn catch_all<S: Send + Sync + 'static>(
         .then(
             move |router: Arc<Router<S>>,
                   peer: Peer,
+                  Secured(is_secured),
                   method: Method,
                   path: warp::path::FullPath,
                   raw_query: String,
@@ -309,6 +316,8 @@ fn catch_all<S: Send + Sync + 'static>(
                     headers,
                     peer,
                     params: Vec::new(),
+                    is_secured,
+                    attached: hyper::http::Extensions::new(),
                     body,
                 };
                 router.call(request).await.into_response()

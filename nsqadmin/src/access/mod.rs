@@ -1,10 +1,19 @@
-//! Who may act (nsqadmin spec 5).
+//! Who may look, and who may act (nsqadmin spec 5, console spec 6).
 
+mod basic;
+mod gate;
+
+pub(crate) use basic::Basic;
+pub(crate) use gate::gate;
+use ipnet::IpNet;
 use nsq_service::http::{Failure, Request, StatusCode};
+use nsq_service::listen::Peer;
 
 /// What somebody may do; more is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Role {
+    /// Not even looks.
+    None,
     /// Looks.
     Viewer,
     /// Does what loses nothing: pause, unpause, create.
@@ -17,6 +26,7 @@ impl Role {
     /// As pages write it.
     pub(crate) fn text(self) -> &'static str {
         match self {
+            Self::None => "none",
             Self::Viewer => "viewer",
             Self::Operator => "operator",
             Self::Admin => "admin",
@@ -25,7 +35,7 @@ impl Role {
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+    pub(crate) const ALL: [Self; 4] = [Self::None, Self::Viewer, Self::Operator, Self::Admin];
 
     /// The role of this name.
     pub(crate) fn of(text: &str) -> Option<Self> {
@@ -42,7 +52,15 @@ pub(crate) struct Members {
     pub(crate) groups: Vec<String>,
 }
 
-/// The rule. Headers are believed as they are: the proxy in front has to strip and set them.
+/// Who asks, as the door found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Empty for nobody that is known.
+    pub(crate) user: String,
+    pub(crate) role: Role,
+}
+
+/// The rule. Headers are believed as they are, or from trusted proxies only: the proxy in front has to strip and set them.
 #[derive(Clone, Debug)]
 pub struct Access {
     /// Names who asks.
@@ -57,12 +75,61 @@ pub struct Access {
     pub(crate) is_read_only: bool,
     /// Sites beside our own whose pages may send forms, such as `https://admin.example`.
     pub(crate) origins: Vec<String>,
+    /// Peers whose headers say who somebody is; none for everybody.
+    pub(crate) trusted: Vec<IpNet>,
+    /// Names that the console is asked by; none for any.
+    pub(crate) hosts: Vec<String>,
 }
 
 impl Access {
-    /// Who the header says it is.
-    pub(crate) fn user<'a>(&self, request: &'a Request) -> Option<&'a str> {
-        request.header(&self.header).filter(|user| !user.is_empty())
+    /// Who the headers say it is, if they are believed.
+    fn of_headers(&self, request: &Request) -> Identity {
+        if !self.trusts(request.peer()) {
+            return Identity {
+                user: String::new(),
+                role: self.default,
+            };
+        }
+        let user = request.header(&self.header).filter(|user| !user.is_empty());
+        let groups = request
+            .header(&self.groups_header)
+            .filter(|_| !self.groups_header.is_empty());
+        Identity {
+            user: user.unwrap_or_default().to_owned(),
+            role: self.role_of(user, groups.unwrap_or_default()),
+        }
+    }
+
+    /// Who comes through a socket in the file system was let to it.
+    fn trusts(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Tcp(address) => {
+                self.trusted.is_empty() || self.trusted.iter().any(|net| net.contains(&address.ip()))
+            }
+            Peer::Unix => true,
+        }
+    }
+
+    /// Whether a `Host` is one of ours. A port stands there or not, as the browser has it.
+    fn is_host(&self, host: &str) -> bool {
+        let bare = match host.rsplit_once(':') {
+            Some((bare, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => bare,
+            _ => host,
+        };
+        let fits = |own: &String| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(bare);
+        self.hosts.is_empty() || self.hosts.iter().any(fits)
+    }
+
+    /// Everybody's headers are believed.
+    pub(crate) fn trusts_all(&self) -> bool {
+        self.trusted.is_empty()
+    }
+
+    /// Roles are given to somebody by headers.
+    pub(crate) fn has_members(&self) -> bool {
+        self.members
+            .iter()
+            .any(|(_, members)| *members != Members::default())
     }
 
     /// Lets who has at least `needed` through, unless a page of another site makes their browser ask. Called before the body is
@@ -71,24 +138,13 @@ impl Access {
     /// # Errors
     /// 403 `FORBIDDEN`.
     pub(crate) fn check(&self, request: &Request, needed: Role) -> Result<(), Failure> {
-        if self.role(request) >= needed
+        if Identity::of(request).role >= needed
             && is_own_site(|name| request.header(name), &self.origins)
             && !self.is_read_only
         {
             return Ok(());
         }
         Err(forbidden())
-    }
-
-    /// What who asks may do: the highest of their roles.
-    pub(crate) fn role(&self, request: &Request) -> Role {
-        if self.is_read_only {
-            return Role::Viewer;
-        }
-        let groups = request
-            .header(&self.groups_header)
-            .filter(|_| !self.groups_header.is_empty());
-        self.role_of(request.header(&self.header), groups.unwrap_or_default())
     }
 
     fn role_of(&self, user: Option<&str>, groups: &str) -> Role {
@@ -107,6 +163,17 @@ impl Access {
             .filter(|(_, members)| has(members))
             .map(|(role, _)| *role);
         own.max().unwrap_or(self.default)
+    }
+}
+
+impl Identity {
+    /// What the door attached; nobody, if it was not asked.
+    pub(crate) fn of(request: &Request) -> Self {
+        let known = request.attached::<Self>().cloned();
+        known.unwrap_or(Self {
+            user: String::new(),
+            role: Role::None,
+        })
     }
 }
 
@@ -193,6 +260,8 @@ mod tests {
             default: Role::Viewer,
             is_read_only: false,
             origins: Vec::new(),
+            trusted: vec!["10.0.0.0/8".parse().unwrap()],
+            hosts: vec!["admin.example".to_owned(), "[::1]:4171".to_owned()],
         };
         for (user, groups, role) in [
             (None, "", Role::Viewer),
@@ -204,6 +273,24 @@ mod tests {
             (None, "opsx", Role::Viewer),
         ] {
             assert_eq!(access.role_of(user, groups), role, "{user:?} {groups}");
+        }
+        for (peer, is_trusted) in [("10.9.9.9:1", true), ("11.0.0.1:1", false), ("[::1]:1", false)] {
+            assert_eq!(
+                access.trusts(Peer::Tcp(peer.parse().unwrap())),
+                is_trusted,
+                "{peer}"
+            );
+        }
+        for (host, is_ours) in [
+            ("admin.example", true),
+            ("Admin.Example:4171", true),
+            ("[::1]:4171", true),
+            ("[::1]", false),
+            ("evil.example", false),
+            ("admin.example.evil:80", false),
+            ("", false),
+        ] {
+            assert_eq!(access.is_host(host), is_ours, "{host}");
         }
     }
 }
