@@ -2,7 +2,7 @@
 //!
 //! | module | owns | refuses to know |
 //! |---|---|---|
-//! | `main.rs` | the process: flags, signals, exit code | everything else |
+//! | [`program`] | the process: flags, signals, exit code | everything else |
 //! | [`options`] | flag table, [`Options`] | |
 //! | `metrics` | what is counted, and the page that shows it | |
 //! | `router` | every path, in one table | what stands behind them |
@@ -32,6 +32,7 @@ mod model;
 mod notify;
 pub mod options;
 mod perform;
+pub mod program;
 mod router;
 mod upstream;
 mod web;

@@ -20,6 +20,7 @@
 //! | [`series`] | who has metrics of its own, and what those leave that have none | how they are written |
 //! | [`counters`] | what a node counts | who shows it |
 //! | [`cores`] | how many threads the processors are worth | what they do |
+//! | [`program`] | the process: flags, runtime, signals, exit code | everything else |
 //! | [`effects`], [`engine`] | what is left to do outside the locks, and who does it | why |
 //!
 //! Lock order: topic map, topic, channel, in-flight table, timer wheel; a file lock is taken with none of them held, and
@@ -49,6 +50,7 @@ pub mod metrics;
 pub mod options;
 pub mod parked;
 pub mod pictures;
+pub mod program;
 pub mod queue;
 pub mod series;
 pub mod server;

@@ -2,7 +2,7 @@
 //!
 //! | module | owns | refuses to know |
 //! |---|---|---|
-//! | `main.rs` | the process: flags, signals, exit code | everything else |
+//! | [`program`] | the process: flags, signals, exit code | everything else |
 //! | [`options`] | flag table, [`Options`] | |
 //! | [`registry`] | who announced what; tombstones, inactivity. Pure: `now` is an argument | sockets, HTTP, the clock |
 //! | `session` | one TCP connection of an nsqd, protocol V1 | HTTP |
@@ -15,6 +15,7 @@
 mod http;
 mod metrics;
 pub mod options;
+pub mod program;
 pub mod registry;
 mod session;
 

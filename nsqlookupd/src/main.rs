@@ -1,22 +1,5 @@
-//! nsqlookupd: options, then the life of a daemon.
+//! The program; what it does is in `nsqlookupd::program`.
 
-use std::process::ExitCode;
-use std::sync::Arc;
-
-use nsq_service::clock::SystemClock;
-use nsq_service::{log, program};
-use nsqlookupd::{Lookupd, Options};
-use tokio::runtime::Builder;
-
-fn main() -> ExitCode {
-    let options = match Options::from_args(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(exit) => return exit.finish(),
-    };
-    log::start(&options.log);
-    // one thread is enough: the work is answering small questions from memory
-    program::run("nsqlookupd", &mut Builder::new_current_thread(), async || {
-        let started = Lookupd::start(options, Arc::new(SystemClock::new())).await;
-        started.map_err(|error| error.to_string())
-    })
+fn main() -> std::process::ExitCode {
+    nsqlookupd::program::main(std::env::args().skip(1))
 }
