@@ -69,6 +69,7 @@ enum Command {
     #[command(name = localworld::HELPER, hide = true)]
     RunChild {
         parent: u32,
+        name: String,
         program: PathBuf,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -166,10 +167,11 @@ pub fn main() -> ExitCode {
         Command::Charts(args) => write(&charts::files(), &args.folder),
         Command::RunChild {
             parent,
+            name,
             program,
             args,
         } => {
-            let error = localworld::become_child(parent, &program, &args);
+            let error = localworld::become_child(parent, &name, &program, &args);
             eprintln!("cannot run {}: {error}", program.display());
             FAILED
         }
@@ -207,6 +209,7 @@ fn local(options: &localworld::Options) -> u8 {
     let surroundings = Surroundings {
         own: std::env::current_exe().ok(),
         path: std::env::var_os("PATH"),
+        ..Surroundings::default()
     };
     let ended = runtime().map(|runtime| runtime.block_on(localworld::run(options, &surroundings)));
     match ended {

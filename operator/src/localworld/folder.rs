@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::Surroundings;
 use super::error::StartError;
 use super::ident::Ident;
 
@@ -240,20 +241,29 @@ pub(super) fn write_new(path: &Path, text: &str) -> io::Result<()> {
 #[derive(Clone, Debug)]
 pub(super) struct Programs {
     searched: Vec<PathBuf>,
+    /// This program, if it is them as well.
+    whole: Option<PathBuf>,
 }
 
 impl Programs {
-    /// They are looked for in `bin_dir` if given, else in the folder of `own` and then in the folders of `path`.
-    pub(super) fn new(bin_dir: Option<&Path>, own: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Self {
-        let searched = match bin_dir {
-            Some(dir) => vec![dir.to_owned()],
-            None => {
-                let own = own.and_then(Path::parent).map(Path::to_owned);
-                let path = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>());
-                own.into_iter().chain(path.unwrap_or_default()).collect()
-            }
-        };
-        Self { searched }
+    /// They are looked for in `bin_dir` if given, else in the folder of this program; then this program is them if it can, else
+    /// the folders of `PATH` are searched.
+    pub(super) fn new(bin_dir: Option<&Path>, surroundings: &Surroundings) -> Self {
+        let Surroundings { own, path, .. } = surroundings;
+        if let Some(dir) = bin_dir {
+            return Self {
+                searched: vec![dir.to_owned()],
+                whole: None,
+            };
+        }
+        let whole = own.clone().filter(|_| surroundings.is_whole);
+        let beside = own.as_deref().and_then(Path::parent).map(Path::to_owned);
+        let path = path.as_deref().filter(|_| whole.is_none());
+        let path = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>());
+        Self {
+            searched: beside.into_iter().chain(path.unwrap_or_default()).collect(),
+            whole,
+        }
     }
 
     /// Where a program is.
@@ -263,6 +273,7 @@ impl Programs {
             |path: &PathBuf| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file();
         let found = candidates.into_iter().find(is_program);
         found
+            .or_else(|| self.whole.clone())
             .and_then(|path| std::path::absolute(path).ok())
             .ok_or_else(|| StartError::NoProgram {
                 name: name.to_owned(),

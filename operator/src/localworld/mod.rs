@@ -7,6 +7,7 @@
 //! | `folder`, `ports`, `launch` | files, ports, command lines |
 //! | `manifest` | where the wishes come from, and whether they changed |
 //! | `screen`, `table`, `view`, `serve` | what is shown |
+//! | `notice` | where the running cluster is, for other programs |
 //! | `stop`, `signals` | the end |
 //!
 //! It decides nothing about nodes: that is [`plan`](crate::plan).
@@ -18,6 +19,7 @@ mod folder;
 mod ident;
 mod launch;
 mod manifest;
+mod notice;
 mod observe;
 mod options;
 mod ports;
@@ -44,7 +46,7 @@ use tokio::time::Instant;
 pub use error::StartError;
 pub use manifest::BUILT_IN;
 pub use options::{Options, Output};
-pub(crate) use process::{HELPER, become_child};
+pub use process::{HELPER, become_child};
 
 use crate::api::{ConditionType, Mode};
 use crate::daemon::HttpDaemons;
@@ -52,6 +54,8 @@ use crate::plan::Plan;
 use crate::world::{Applied, pass};
 use folder::{Folder, Programs};
 use manifest::Source;
+use notice::Notice;
+pub use notice::Whereabouts;
 use process::Ended;
 use screen::Screen;
 use signals::{Signal, Signals};
@@ -80,6 +84,10 @@ pub struct Surroundings {
     pub own: Option<PathBuf>,
     /// `PATH`.
     pub path: Option<std::ffi::OsString>,
+    /// This program is a daemon as well when it is called by a daemon's name.
+    pub is_whole: bool,
+    /// File that tells other programs where the running cluster is; none to tell nobody.
+    pub notice: Option<PathBuf>,
 }
 
 /// Runs the cluster until a signal ends it; yields the exit code. Must run on the main thread of a current-thread runtime:
@@ -93,11 +101,7 @@ pub async fn run(options: &Options, surroundings: &Surroundings) -> Result<u8, S
         None => Source::new(options.file.clone()),
     };
     let declared = source.read()?;
-    let programs = Programs::new(
-        options.bin_dir.as_deref(),
-        surroundings.own.as_deref(),
-        surroundings.path.as_deref(),
-    );
+    let programs = Programs::new(options.bin_dir.as_deref(), surroundings);
     let paths = Paths::find(&programs)?;
     let name = declared.cluster.metadata.name.clone().unwrap_or_default();
     let temporary = options
@@ -143,6 +147,7 @@ pub async fn run(options: &Options, surroundings: &Surroundings) -> Result<u8, S
         kept: !options.ephemeral,
         watch: !options.no_watch,
         logs: options.logs.then(std::collections::BTreeMap::new),
+        notice: surroundings.notice.clone().map(Notice::new),
     };
     local.note_ignored();
     local.world.supervisor.await_ports().await;
@@ -173,6 +178,7 @@ struct Local {
     watch: bool,
     /// How far each log was shown; none if logs are not shown.
     logs: Option<std::collections::BTreeMap<ident::Ident, u64>>,
+    notice: Option<Notice>,
 }
 
 /// Why the loop goes on.
@@ -201,6 +207,7 @@ impl Local {
                 break;
             }
         }
+        self.notice = None;
         stop::stop(
             &mut self.world,
             &mut self.signals,
@@ -217,7 +224,13 @@ impl Local {
             self.screen.say(&format!("{}: {}", event.reason, event.note));
         }
         self.show_logs();
-        let view = self.world.view(&self.data, self.kept);
+        let mut view = self.world.view(&self.data, self.kept);
+        if let Some(notice) = &mut self.notice {
+            view.one_command = true;
+            if let Err(error) = notice.tell(&self.world.whereabouts()) {
+                self.screen.warn(&error);
+            }
+        }
         self.screen
             .show(view, self.world.declared.cluster.status.as_ref());
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = serve::Shown::of(&self.world);

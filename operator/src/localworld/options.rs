@@ -39,8 +39,14 @@ pub struct Options {
     /// Do not read the manifest again when it changes
     #[arg(long, env = "NSQ_OPERATOR_NO_WATCH", value_parser = clap::builder::BoolishValueParser::new())]
     pub no_watch: bool,
-    /// Form of the output
-    #[arg(long, env = "NSQ_OPERATOR_OUTPUT", value_enum, default_value = "table")]
+    /// Form of the output: table, or json with one status document per change
+    #[arg(
+        long,
+        env = "NSQ_OPERATOR_OUTPUT",
+        value_enum,
+        default_value = "table",
+        hide_possible_values = true
+    )]
     pub output: Output,
     /// Show the daemons' logs on standard error too, each line after the name of its daemon
     #[arg(long, env = "NSQ_OPERATOR_LOGS", value_parser = clap::builder::BoolishValueParser::new())]

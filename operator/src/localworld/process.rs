@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
@@ -14,7 +14,7 @@ use super::ident::Ident;
 use nsq_service::tasks::Tasks;
 
 /// The subcommand that turns this program into a daemon; not for people.
-pub(crate) const HELPER: &str = "run-child";
+pub const HELPER: &str = "run-child";
 /// Signals waiting for one child: more than stop, kill and one more are never useful.
 const SIGNALS: usize = 4;
 
@@ -60,6 +60,7 @@ pub(super) fn start(start: Start<'_>, tasks: &Tasks, ended: mpsc::Sender<Ended>)
     command
         .arg(HELPER)
         .arg(std::process::id().to_string())
+        .arg(start.ident.program())
         .arg(start.program)
         .args(start.args)
         .stdin(Stdio::null())
@@ -94,8 +95,9 @@ async fn watch(mut child: Child, mut signals: mpsc::Receiver<Signal>) -> io::Res
 }
 
 /// The helper: asks the kernel for SIGTERM when the parent dies, checks that it has not died already, and becomes the
-/// daemon. Only returns if that failed.
-pub(crate) fn become_child(parent: u32, program: &PathBuf, args: &[OsString]) -> io::Error {
+/// daemon, which is called `name` whatever its file is called. Only returns if that failed.
+#[must_use]
+pub fn become_child(parent: u32, name: &str, program: &Path, args: &[OsString]) -> io::Error {
     if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
         return error.into();
     }
@@ -103,5 +105,5 @@ pub(crate) fn become_child(parent: u32, program: &PathBuf, args: &[OsString]) ->
     if !alive {
         return io::Error::other("the parent is gone");
     }
-    std::process::Command::new(program).args(args).exec()
+    std::process::Command::new(program).arg0(name).args(args).exec()
 }

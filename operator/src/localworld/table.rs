@@ -33,6 +33,8 @@ pub(super) struct View {
     pub(super) console: String,
     pub(super) data: String,
     pub(super) kept: bool,
+    /// People have the one command, which finds the cluster by itself.
+    pub(super) one_command: bool,
 }
 
 impl View {
@@ -66,6 +68,20 @@ impl View {
 
     fn foot(&self) -> String {
         let mut foot = String::from("\n");
+        if self.one_command {
+            foot.push_str("publish   nsq pub test hello\nconsume   nsq tail test\n");
+        } else {
+            self.tools(&mut foot);
+        }
+        if !self.console.is_empty() {
+            let _ = writeln!(foot, "console   {}", self.console);
+        }
+        let kept = if self.kept { "kept" } else { "removed at the end" };
+        let _ = writeln!(foot, "data      {} ({kept})    stop with Ctrl-C", self.data);
+        foot
+    }
+
+    fn tools(&self, foot: &mut String) {
         if !self.publish.is_empty() {
             let _ = writeln!(
                 foot,
@@ -81,12 +97,6 @@ impl View {
                 .collect();
             let _ = writeln!(foot, "consume   nsq_tail --topic=test {}", lookupds.join(" "));
         }
-        if !self.console.is_empty() {
-            let _ = writeln!(foot, "console   {}", self.console);
-        }
-        let kept = if self.kept { "kept" } else { "removed at the end" };
-        let _ = writeln!(foot, "data      {} ({kept})    stop with Ctrl-C", self.data);
-        foot
     }
 
     /// What is appended after `before`: the table if a state changed, the lines to copy if an address did, the message alone

@@ -1,6 +1,7 @@
 //! From the world to what is shown.
 
 use super::ident::Ident;
+use super::notice::Whereabouts;
 use super::observe::life;
 use super::supervisor::Daemon;
 use super::table::{Row, View, drain_note};
@@ -48,6 +49,21 @@ impl<D: Daemons + 'static> LocalWorld<D> {
             console: status.admin.map(|admin| admin.url).unwrap_or_default(),
             data: data.to_owned(),
             kept,
+            one_command: false,
+        }
+    }
+
+    /// Where the daemons are, for other programs.
+    pub(super) fn whereabouts(&self) -> Whereabouts {
+        let of = |wanted: fn(&Ident) -> bool| {
+            let idents = self.supervisor.daemons.keys().filter(|ident| wanted(ident));
+            idents.map(|ident| self.http(*ident)).collect()
+        };
+        Whereabouts {
+            pid: std::process::id(),
+            cluster: self.declared.cluster.metadata.name.clone().unwrap_or_default(),
+            lookupd_http_addresses: of(|ident| matches!(ident, Ident::Lookupd(_))),
+            nsqd_http_addresses: of(|ident| matches!(ident, Ident::Nsqd(_))),
         }
     }
 

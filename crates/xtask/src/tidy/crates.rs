@@ -88,6 +88,20 @@ const MAP: &[Package] = &[
         tests: &["nsq-testkit"],
     },
     Package {
+        name: "nsq-cli",
+        imports: &[
+            "nsq-client",
+            "nsq-http-api",
+            "nsq-service",
+            "nsq-tools",
+            "nsqd",
+            "nsqlookupd",
+            "nsqadmin",
+            "nsq-operator",
+        ],
+        tests: &["nsq-testkit"],
+    },
+    Package {
         name: "nsq-bench",
         imports: &["nsq-protocol", "nsq-testkit"],
         tests: &["nsq-testkit"],

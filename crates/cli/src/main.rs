@@ -1,0 +1,5 @@
+//! The program; what it does is in the library.
+
+fn main() -> std::process::ExitCode {
+    nsq_cli::main()
+}
