@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::model::{Finding, Heard, History, Picture, Snapshot, Watch};
 use crate::options::{Polling, Sources};
-use crate::upstream::{Answer, PARALLEL, Upstream};
+use crate::upstream::{Answer, PARALLEL, Upstream, Weight};
 
 /// Without polling a picture is used again for this long, so that many readers cost the cluster one question.
 const FRESH: Duration = Duration::from_secs(2);
@@ -30,6 +30,10 @@ const OFF: i64 = 15;
 const LONG: i64 = 300;
 const LONG_OFF: i64 = 30;
 
+/// What a round may bring, and how seldom it becomes for that (console spec 4.1).
+const MAX_BYTES_PER_SECOND: usize = 32 << 20;
+const SELDOMEST: Duration = Duration::from_secs(60);
+
 /// Longest wait of an action for a picture that shows what it did.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
@@ -40,8 +44,10 @@ pub(crate) struct View {
     pub(crate) findings: Vec<Finding>,
     /// Locked for a moment while a picture is added, and while a page reads.
     pub(crate) history: Arc<RwLock<History>>,
-    /// None without polling.
+    /// The one that is kept; none without polling.
     pub(crate) interval: Option<Duration>,
+    /// Why it is longer than the one that was asked for; empty if it is not.
+    pub(crate) stretched: &'static str,
 }
 
 /// Where views come from.
@@ -75,6 +81,8 @@ struct Owner {
     interval: Option<Duration>,
     generation: u64,
     slow_rounds: u32,
+    /// The interval that is kept, and why it is not the one that was asked for.
+    pace: Pace,
     topics_at: Option<Duration>,
     infos_at: Option<Duration>,
 }
@@ -84,7 +92,7 @@ enum Came {
     Topics(Answer<nsq_http_api::lookupd::Topics>),
     Nodes(Answer<nsq_http_api::lookupd::Nodes>, Heard),
     Info(Answer<nsq_http_api::nsqd::Info>),
-    Stats(Box<Answer<nsq_http_api::nsqd::Stats>>, Heard),
+    Stats(Box<Answer<nsq_http_api::nsqd::Stats>>, Weight, Heard),
 }
 
 type Questions = FuturesUnordered<BoxFuture<'static, Came>>;
@@ -110,6 +118,7 @@ impl Board {
                 questions: Questions::new(),
                 busy: Vec::new(),
                 round: Vec::new(),
+                cost: Weight::default(),
             };
             tasks.spawn(poll(
                 owner,
@@ -148,6 +157,7 @@ impl Board {
                     questions: Questions::new(),
                     busy: Vec::new(),
                     round: Vec::new(),
+                    cost: Weight::default(),
                 };
                 rounds.ask(owner, Duration::ZERO);
                 while let Some(came) = rounds.questions.next().await {
@@ -157,6 +167,14 @@ impl Board {
                 *view = Some((self.clock.monotonic(), Arc::clone(&new)));
                 new
             }
+        }
+    }
+
+    /// The newest view, if the cluster is looked at in the background.
+    pub(crate) fn latest(&self) -> Option<Arc<View>> {
+        match &self.source {
+            Source::Polled { views, .. } => Some(Arc::clone(&views.borrow())),
+            Source::OnDemand(_) => None,
         }
     }
 
@@ -193,6 +211,10 @@ impl Owner {
             interval: Some(polling.interval).filter(|interval| !interval.is_zero()),
             generation: 0,
             slow_rounds: 0,
+            pace: Pace {
+                interval: polling.interval,
+                why: "",
+            },
             topics_at: None,
             infos_at: None,
         }
@@ -204,7 +226,8 @@ impl Owner {
             snapshot: Snapshot::default(),
             findings: Vec::new(),
             history: Arc::clone(&self.history),
-            interval: self.interval,
+            interval: self.interval.map(|_| self.pace.interval),
+            stretched: self.pace.why,
         }
     }
 
@@ -236,12 +259,15 @@ struct Rounds {
     busy: Vec<String>,
     /// Of these, those of this round.
     round: Vec<String>,
+    /// Of the answers that came since the round began.
+    cost: Weight,
 }
 
 impl Rounds {
     /// One question to everybody who has answered the last one; the nodes' are spread over `over`.
     fn ask(&mut self, owner: &mut Owner, over: Duration) {
         self.round.clear();
+        self.cost = Weight::default();
         let sources = self.upstream.sources();
         owner.picture.set_sources(&sources);
         let now = self.clock.monotonic();
@@ -312,8 +338,8 @@ impl Rounds {
                 // never closed
                 let _permit = permits.acquire().await;
                 let began = clock.monotonic();
-                let answer = upstream.stats_of(address).await;
-                Came::Stats(Box::new(answer), heard(&*clock, began))
+                let (answer, weight) = upstream.weighed_stats_of(address).await;
+                Came::Stats(Box::new(answer), weight, heard(&*clock, began))
             }));
         }
     }
@@ -329,8 +355,14 @@ impl Rounds {
                 let known: Vec<String> = self.round.clone();
                 self.ask_nodes_but(owner, &known, over);
             }
-            Came::Stats(answer, heard) => {
+            Came::Stats(answer, weight, heard) => {
                 self.is_back(&answer.address);
+                self.cost.bytes += weight.bytes;
+                self.cost.parsing += weight.parsing;
+                let is_error = answer.result.is_err();
+                self.upstream
+                    .metrics()
+                    .polled(&answer.address, weight.bytes, is_error);
                 owner.picture.hear_stats(*answer, heard);
             }
         }
@@ -366,6 +398,40 @@ fn heard(clock: &dyn Clock, began: Duration) -> Heard {
     }
 }
 
+/// How often the cluster is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pace {
+    interval: Duration,
+    why: &'static str,
+}
+
+/// As often as is `wanted`, but so that reading what the last round brought takes at most a tenth of a processor, and the network
+/// brings at most 32 MiB in a second; never seldomer than once a minute, unless that is wanted.
+fn pace(wanted: Duration, cost: Weight) -> Pace {
+    let by_parsing = cost.parsing * 10;
+    let by_bytes = Duration::from_millis((cost.bytes / (MAX_BYTES_PER_SECOND / 1_000)) as u64);
+    let longest = wanted.max(SELDOMEST);
+    let (needed, why) = if by_parsing > by_bytes {
+        (
+            by_parsing,
+            "reading the answers would take more than a tenth of a processor",
+        )
+    } else {
+        (by_bytes, "the answers would be more than 32 MiB each second")
+    };
+    if needed > wanted {
+        Pace {
+            interval: needed.min(longest),
+            why,
+        }
+    } else {
+        Pace {
+            interval: wanted,
+            why: "",
+        }
+    }
+}
+
 /// The task: round after round until the end.
 async fn poll(
     mut owner: Owner,
@@ -376,7 +442,9 @@ async fn poll(
     tasks: Tasks,
 ) {
     let mut over = Duration::ZERO;
+    let wanted_interval = interval;
     loop {
+        let interval = owner.pace.interval;
         let began = Instant::now();
         rounds.ask(&mut owner, over);
         let latest = began + interval * 4 / 5;
@@ -393,6 +461,8 @@ async fn poll(
         } else {
             owner.slow_rounds.saturating_add(1)
         };
+        owner.pace = pace(wanted_interval, rounds.cost);
+        rounds.upstream.metrics().round(round, owner.pace.interval);
         let mut view = owner.view(&*rounds.clock);
         view.snapshot.round = round;
         publish.send_replace(Arc::new(view));
@@ -409,5 +479,33 @@ async fn poll(
                 Some(came) = rounds.questions.next() => rounds.take(&mut owner, came, over),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_that_cost_much_come_less_often() {
+        let wanted = Duration::from_secs(5);
+        let pace = |mib: usize, millis: u64| {
+            let cost = Weight {
+                bytes: mib << 20,
+                parsing: Duration::from_millis(millis),
+            };
+            super::pace(wanted, cost).interval.as_secs()
+        };
+        assert_eq!(pace(0, 0), 5);
+        assert_eq!(pace(159, 499), 5);
+        assert_eq!(pace(320, 0), 10);
+        assert_eq!(pace(320, 1_200), 12);
+        assert_eq!(pace(1 << 20, 0), 60);
+        let long = Duration::from_secs(90);
+        let much = Weight {
+            bytes: usize::MAX / 2,
+            parsing: long,
+        };
+        assert_eq!(super::pace(long, much).interval, long);
     }
 }

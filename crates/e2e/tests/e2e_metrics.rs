@@ -102,6 +102,12 @@ impl Cluster {
         });
         assert!(http::get(&self.lookupd.http, "/lookup?topic=unknown").is_some());
         assert!(http::get(&self.admin_http, "/adm/api/nodes").is_some());
+        assert!(http::post(&self.admin_http, "/adm/api/topics", r#"{"topic":"made"}"#).is_some());
+        assert!(http::get(&self.admin_http, "/adm").is_some());
+        eventually(BOUND, "nsqadmin has asked the nsqd", || {
+            let page = http::get(&self.admin_http, "/metrics");
+            page.is_some_and(|(_, page)| page.contains("nsqadmin_poll_bytes_total{"))
+        });
     }
 
     fn pages(&self) -> [(&'static str, String); 3] {

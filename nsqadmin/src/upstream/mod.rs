@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use nsq_http_api::client::{Client, Error, HeaderName, Relayed, Target};
+use nsq_http_api::client::{Cause, Client, Error, HeaderName, Relayed, Target};
 use nsq_http_api::lookupd::{Lookup, Nodes, Topics};
 use nsq_http_api::nsqd::{Info, Stats};
 use nsq_service::clock::Clock;
@@ -33,6 +33,14 @@ pub(crate) struct Answer<T> {
     /// `host:port` of the upstream.
     pub(crate) address: String,
     pub(crate) result: Result<T, Error>,
+}
+
+/// What an answer cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Weight {
+    pub(crate) bytes: usize,
+    /// Time of a processor.
+    pub(crate) parsing: Duration,
 }
 
 /// The configured upstreams.
@@ -101,7 +109,31 @@ impl Upstream {
 
     /// `/stats` of one nsqd, without clients.
     pub(crate) async fn stats_of(&self, nsqd: String) -> Answer<Stats> {
-        self.get("nsqd", nsqd, STATS.to_owned()).await
+        self.weighed_stats_of(nsqd).await.0
+    }
+
+    /// The same, with what it cost.
+    pub(crate) async fn weighed_stats_of(&self, nsqd: String) -> (Answer<Stats>, Weight) {
+        tracing::info!("CI: querying nsqd http://{nsqd}{STATS}");
+        let began = self.clock.monotonic();
+        let read = self.client.send(Method::GET, &nsqd, STATS, Bytes::new()).await;
+        let mut weight = Weight::default();
+        let result = read.and_then(|bytes| {
+            weight.bytes = bytes.len();
+            let began = self.clock.monotonic();
+            let parsed = serde_json::from_slice(&bytes);
+            weight.parsing = self.clock.monotonic().saturating_sub(began);
+            parsed.map_err(|error| Error {
+                request: format!("GET http://{nsqd}{STATS}"),
+                cause: Cause::Decode(error),
+            })
+        });
+        self.record("nsqd", &nsqd, began, result.as_ref().err());
+        let answer = Answer {
+            address: nsqd,
+            result,
+        };
+        (answer, weight)
     }
 
     /// `/topics` of every nsqlookupd.
@@ -185,6 +217,10 @@ impl Upstream {
         headers: &[(HeaderName, &str)],
     ) -> Result<Relayed, Error> {
         self.client.relay(target, headers).await
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     fn record(&self, kind: &'static str, address: &str, began: Duration, error: Option<&Error>) {

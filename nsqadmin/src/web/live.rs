@@ -68,6 +68,7 @@ type Slot = Arc<tokio::sync::Mutex<Option<Arc<Parts>>>>;
 /// All streams.
 pub(crate) struct Live {
     places: Arc<Semaphore>,
+    max: usize,
     /// Tells one process from another.
     boot: String,
     slots: Mutex<HashMap<Key, Slot>>,
@@ -82,11 +83,18 @@ struct Only<'a> {
 
 impl Live {
     pub(crate) fn new(max_streams: usize, started: i64) -> Self {
+        let max = max_streams.min(Semaphore::MAX_PERMITS);
         Self {
-            places: Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(max)),
+            max,
             boot: format!("{started:x}"),
             slots: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Streams at the moment.
+    pub(crate) fn open(&self) -> usize {
+        self.max - self.places.available_permits()
     }
 
     pub(crate) fn boot(&self) -> &str {
@@ -290,6 +298,7 @@ async fn send(
                 charts_at = Instant::now();
             }
             let patch = latest.patch(&sent, &shown, with_charts);
+            watched.shared.metrics.patched();
             next = Some(event("patch", latest.generation, &patch));
             sent = Arc::clone(&latest);
             continue;

@@ -41,6 +41,7 @@ use nsq_service::http::header::LOCATION;
 use nsq_service::http::{Failure, Reply, Request, StatusCode};
 use page::Page;
 use pages::Typed;
+use tokio::time::Instant;
 use visit::Visit;
 
 use crate::Shared;
@@ -101,9 +102,32 @@ pub(crate) async fn live_page(shared: Arc<Shared>, request: Request) -> Result<R
         return act::publish_page(&shared, &request, &visit);
     }
     let path = request.path().to_owned();
+    let began = Instant::now();
     match page_at(&shared, &visit, &path).await {
-        Some(page) => page.reply(&visit),
+        Some(page) => {
+            let reply = page.reply(&visit);
+            shared.metrics.rendered(route_of(&request), began.elapsed());
+            reply
+        }
         None => Err(Failure::not_found("NOT_FOUND")),
+    }
+}
+
+/// The route of a page, for metrics.
+fn route_of(request: &Request) -> &'static str {
+    let has = |name: &str| !request.param(name).is_empty();
+    let last = request.path().rsplit('/').next().unwrap_or_default();
+    match last {
+        _ if has("channel") => "/topics/:topic/:channel",
+        _ if has("topic") => "/topics/:topic",
+        _ if has("node") => "/nodes/:node",
+        _ if has("id") => "/audit/:id",
+        "topics" => "/topics",
+        "nodes" => "/nodes",
+        "counter" => "/counter",
+        "cluster" => "/cluster",
+        "audit" => "/audit",
+        _ => "/",
     }
 }
 

@@ -122,8 +122,13 @@ fn state(view: &View) -> String {
         None => format!("{what} · asked for this page"),
         Some(_) if view.snapshot.generation == 0 => "first poll running".to_owned(),
         Some(interval) => format!(
-            "{what} · asked every {}, last round {}",
+            "{what} · asked every {}{}, last round {}",
             fmt::duration(interval),
+            if view.stretched.is_empty() {
+                ""
+            } else {
+                " (stretched)"
+            },
             fmt::duration(view.snapshot.round)
         ),
     }

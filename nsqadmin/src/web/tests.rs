@@ -67,6 +67,7 @@ fn visit(text: &str, query: &str) -> Visit {
     let query = Query::parse(query).unwrap();
     Visit {
         view: Arc::new(View {
+            stretched: "",
             snapshot,
             findings,
             history: Arc::new(RwLock::new(history)),
@@ -77,6 +78,7 @@ fn visit(text: &str, query: &str) -> Visit {
         role: Role::Admin,
         user: text.to_owned(),
         is_read_only: false,
+        streams: 0,
         prefs: Prefs {
             theme: "auto",
             density: "compact",

@@ -66,6 +66,8 @@ pub(super) struct Visit {
     pub(super) user: String,
     /// Nobody acts.
     pub(super) is_read_only: bool,
+    /// Open pages that get patches, in all.
+    pub(super) streams: usize,
     pub(super) prefs: Prefs,
     pub(super) query: Query,
     pub(super) place: Place,
@@ -103,6 +105,7 @@ impl Visit {
             role,
             user,
             is_read_only: shared.access.is_read_only,
+            streams: shared.live.open(),
             prefs,
             place: Place::new(url_of(path), &query),
             query,

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use argon2::password_hash::{PasswordHasher as _, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
 use base64::Engine as _;
 use nsq_testkit::tls::{Identity, client};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,11 +21,8 @@ fn file(name: &str, text: &str) -> PathBuf {
 fn hash(password: &str) -> String {
     let params = Params::new(8, 1, 1, None).unwrap();
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let salt = SaltString::from_b64("c2FsdHNhbHQ").unwrap();
-    argon
-        .hash_password(password.as_bytes(), &salt)
-        .unwrap()
-        .to_string()
+    let hash = argon.hash_password_with_salt(password.as_bytes(), b"saltsalt");
+    hash.unwrap().to_string()
 }
 
 fn login(name: &str, password: &str) -> String {

@@ -14,7 +14,19 @@ pub(in super::super) fn cluster(visit: &Visit) -> Page {
     let mut page = visit.page("Cluster", "Cluster");
     page.notices.extend(super::warming(visit));
     if let Some(interval) = view.interval {
-        page.tile("Poll interval", Td::took(interval));
+        let interval = Td::took(interval);
+        page.tile(
+            "Poll interval",
+            if view.stretched.is_empty() {
+                interval
+            } else {
+                Td {
+                    note: format!("stretched: {}", view.stretched),
+                    ..interval
+                }
+            },
+        );
+        page.tile("Open pages with patches", Td::many(visit.streams));
         page.tile("Last round", Td::took(view.snapshot.round));
         let (bytes, evictions) = visit.history(|history| (history.bytes(), history.evictions()));
         page.tile("History", Td::bytes(u64::try_from(bytes).unwrap_or(u64::MAX)));
