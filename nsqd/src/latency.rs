@@ -59,7 +59,7 @@ pub struct Latencies {
     pub from_publish: Histogram<BUCKETS>,
     /// From the delivery that was finished.
     pub from_delivery: Histogram<BUCKETS>,
-    window: Option<Mutex<Window>>,
+    window: Option<Box<Mutex<Window>>>,
 }
 
 impl Latencies {
@@ -69,7 +69,7 @@ impl Latencies {
         Self {
             from_publish: Histogram::new(&MESSAGE_TIMES),
             from_delivery: Histogram::new(&MESSAGE_TIMES),
-            window: window.map(|window| Mutex::new(Window::new(window, now))),
+            window: window.map(|window| Box::new(Mutex::new(Window::new(window, now)))),
         }
     }
 

@@ -99,6 +99,18 @@ impl DiskQueue {
         self.depth
     }
 
+    /// Whether it is empty and the files, if there are any, say so: then it may be dropped and opened again as it is.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        let now = Meta {
+            depth: 0,
+            read: self.read,
+            write: self.write,
+        };
+        let never_written = self.saved.is_none() && self.write == Position::default();
+        self.depth == 0 && !self.needs_sync() && !self.torn && (never_written || self.saved == Some(now))
+    }
+
     /// Records handed out by [`Self::read`] and not consumed.
     #[must_use]
     pub fn read_ahead(&self) -> usize {

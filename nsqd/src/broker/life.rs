@@ -11,7 +11,7 @@ use crate::message_id::{IdFactory, tick_of};
 use crate::metadata::{self, Metadata, TopicEntry};
 use crate::options::Options;
 use crate::parked::Parked;
-use crate::queue::{Backlog, MessageQueue};
+use crate::queue::{Backlog, Folder, MessageQueue};
 use crate::series::{OwnSeries, SeriesBook};
 use crate::timers::Timer;
 use crate::topic::Topic;
@@ -33,6 +33,20 @@ use tokio::sync::{Notify, watch};
 const METADATA_DELAY: Duration = Duration::from_millis(100);
 /// Ticks that a previous run may have borrowed for ids, and one.
 const RESTART_TICKS: u64 = 65;
+
+/// The limits of queue files.
+fn limits(options: &Options) -> QueueOptions {
+    let largest = u32::try_from(options.max_msg_size).unwrap_or(u32::MAX - 64);
+    let header = u32::try_from(HEADER_BYTES).unwrap_or(0);
+    QueueOptions {
+        max_bytes_per_file: options.max_bytes_per_file,
+        max_record: largest.saturating_add(header),
+        // No publish is without a body.
+        min_record: header + 1,
+        // The workers count and sync, so that no connection waits for one.
+        sync_every: u64::MAX,
+    }
+}
 
 impl Broker {
     /// Opens the data path, whose lock the caller holds: reads the metadata, creates and starts what it names.
@@ -56,6 +70,12 @@ impl Broker {
             .map_err(|e| format!("failed to start disk workers - {e}"))?;
         let (known, fresh) = Self::load(disk.as_ref(), &options.data_path.join(metadata::FILE_NAME))?;
         let now = tick_of(clock.unix_nanos());
+        let folder = Arc::new(Folder {
+            disk: disk.clone(),
+            path: options.data_path.clone(),
+            options: limits(&options),
+            counters: engine.counters.disk.clone(),
+        });
         let broker = Arc::new(Self {
             first_tick: if fresh { now } else { now + RESTART_TICKS },
             options,
@@ -66,6 +86,7 @@ impl Broker {
             received: AtomicU64::new(0),
             series: SeriesBook::new(metrics_max_channels),
             disk,
+            folder,
             topics: RwLock::default(),
             changes: watch::Sender::new(0),
             metadata_changed: Notify::new(),
@@ -147,23 +168,7 @@ impl Broker {
         if ephemeral {
             return Ok(MessageQueue::new(memory, None));
         }
-        let largest = u32::try_from(self.options.max_msg_size).unwrap_or(u32::MAX - 64);
-        let header = u32::try_from(HEADER_BYTES).unwrap_or(0);
-        let options = QueueOptions {
-            max_bytes_per_file: self.options.max_bytes_per_file,
-            max_record: largest.saturating_add(header),
-            // No publish is without a body.
-            min_record: header + 1,
-            // The workers count and sync, so that no connection waits for one.
-            sync_every: u64::MAX,
-        };
-        let files = Backlog::open(
-            self.disk.clone(),
-            &self.options.data_path,
-            name.to_owned(),
-            options,
-            self.engine.counters.disk.clone(),
-        )?;
+        let files = Backlog::open(self.folder.clone(), name)?;
         Ok(MessageQueue::new(memory, Some(files)))
     }
 

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::health::Health;
 use crate::message_id::WaitTicks;
 use crate::options::Options;
-use crate::queue::Backlog;
+use crate::queue::{Backlog, Folder};
 use crate::series::SeriesBook;
 use crate::topic::{NotNow, Topic, TopicSnapshot};
 use nsq_protocol::{ChannelName, TopicName};
@@ -106,6 +106,8 @@ pub struct Broker {
     /// Who has metrics of its own.
     pub series: SeriesBook,
     disk: Arc<dyn Disk>,
+    /// Where queues keep their files.
+    folder: Arc<Folder>,
     topics: RwLock<FxHashMap<TopicName, Arc<Topic>>>,
     first_tick: u64,
     changes: watch::Sender<u64>,

@@ -3,15 +3,15 @@
 //! The file lock ([`Backlog::lock`]) is taken with no other lock held, and an owner's lock may be taken under it: so what
 //! happens to files and what happens to the owner's read-ahead are one step.
 
+use super::folder::{Folder, Handle, gone, log};
 use super::inside::Correction;
 use crate::block::{BatchBuilder, Block, Head, Run};
-use crate::counters::{DiskCounters, DiskOperation};
+use crate::counters::DiskOperation;
 use nsq_protocol::message::{HEADER_BYTES, Message};
-use nsq_storage::{Disk, DiskQueue, QueueOptions, Severity, Warning};
+use nsq_storage::DiskQueue;
 use parking_lot::{Mutex, MutexGuard};
 use std::hash::BuildHasher;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -23,7 +23,8 @@ const CLOSE_BUFFER_BYTES: usize = 1024 * 1024;
 /// The files of one queue and what is to be done with them.
 #[derive(Debug)]
 pub struct Backlog {
-    name: String,
+    name: Box<str>,
+    folder: Arc<Folder>,
     /// Which disk worker serves it.
     pub(crate) worker: usize,
     files: Mutex<Files>,
@@ -37,9 +38,8 @@ pub struct Backlog {
     pub(crate) sync_requested: AtomicBool,
     /// Whether a timer for the next sync runs.
     pub(crate) sync_armed: AtomicBool,
-    counters: Arc<DiskCounters>,
     /// The first message, as long as nobody has read any.
-    first: Mutex<Option<Head>>,
+    first: Mutex<Option<Box<Head>>>,
     /// Bytes of the data files as they were last looked at.
     stored: AtomicU64,
     /// Whether the last write took long: then connections leave writing to the workers.
@@ -49,48 +49,37 @@ pub struct Backlog {
 /// What the file lock guards.
 #[derive(Debug)]
 pub struct Files {
-    /// `None` once deleted or closed.
-    queue: Option<DiskQueue>,
+    queue: Handle,
     /// Reads and writes since the last sync.
     unsynced: u64,
     records: Vec<u8>,
     ends: Vec<usize>,
 }
 
-fn gone() -> io::Error {
-    io::Error::other("exiting")
-}
-
 impl Backlog {
-    /// Opens the files of queue `name` in the data path. None are created before the first write.
+    /// The files of queue `name`. None are created before the first write.
     ///
     /// # Errors
     /// Those of the file system; corrupt files are no error, they are reported to the log.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        name: String,
-        options: QueueOptions,
-        counters: Arc<DiskCounters>,
-    ) -> io::Result<Arc<Self>> {
-        let (mut queue, warnings) = DiskQueue::open(disk, dir, &name, options)?;
-        log(&warnings);
-        let first = first_of(&mut queue);
-        let needs_sync = queue.needs_sync();
-        let worker = rustc_hash::FxBuildHasher.hash_one(&name) as usize;
+    pub fn open(folder: Arc<Folder>, name: &str) -> io::Result<Arc<Self>> {
+        let mut files = Handle::open(&folder, name)?;
+        let queue = files.opened(&folder, name)?;
+        let (depth, stored) = (queue.depth(), queue.stored_bytes());
+        let (needs_sync, first) = (queue.needs_sync(), first_of(queue));
+        files.rest();
         Ok(Arc::new(Self {
-            worker,
-            depth: AtomicU64::new(queue.depth()),
+            worker: rustc_hash::FxBuildHasher.hash_one(name) as usize,
+            depth: AtomicU64::new(depth),
             files: Mutex::new(Files {
-                queue: Some(queue),
+                queue: files,
                 unsynced: 0,
                 records: Vec::new(),
                 ends: Vec::new(),
             }),
-            name,
-            counters,
-            first: Mutex::new(first),
-            stored: AtomicU64::new(0),
+            name: name.into(),
+            folder,
+            first: Mutex::new(first.map(Box::new)),
+            stored: AtomicU64::new(stored),
             taken: AtomicU64::new(0),
             scheduled: AtomicBool::new(false),
             // What was salvaged after a crash has never been synced.
@@ -115,15 +104,18 @@ impl Backlog {
     /// The first message of the files, as long as nobody has read any; then it stands in the read-ahead.
     #[must_use]
     pub fn first(&self) -> Option<Head> {
-        *self.first.lock()
+        self.first.lock().as_deref().copied()
     }
 
     /// Bytes of the data files: as they are, or as they were last looked at while somebody works on them.
     #[must_use]
     pub fn stored_bytes(&self) -> u64 {
         if let Some(files) = self.files.try_lock() {
-            let bytes = files.queue.as_ref().map_or(0, DiskQueue::stored_bytes);
-            self.stored.store(bytes, Relaxed);
+            if let Some(queue) = files.queue.as_open() {
+                self.stored.store(queue.stored_bytes(), Relaxed);
+            } else if files.queue.is_gone() {
+                self.stored.store(0, Relaxed);
+            }
         }
         self.stored.load(Relaxed)
     }
@@ -164,15 +156,6 @@ impl Backlog {
     }
 }
 
-fn log(warnings: &[Warning]) {
-    for warning in warnings {
-        match warning.severity() {
-            Severity::Error => tracing::error!("{warning}"),
-            Severity::Warning => tracing::warn!("{warning}"),
-        }
-    }
-}
-
 /// A backlog whose file lock is held.
 pub struct LockedBacklog<'a> {
     backlog: &'a Backlog,
@@ -195,16 +178,22 @@ impl LockedBacklog<'_> {
             records,
             ends,
         } = &mut *self.files;
-        let queue = queue.as_mut().ok_or_else(gone)?;
+        let Backlog { folder, name, .. } = self.backlog;
+        let counters = &folder.counters;
         records.clear();
         ends.clear();
         for message in runs.flat_map(Run::messages) {
             message.encode_record(records);
             ends.push(records.len());
         }
-        let appended = queue.append(records, ends);
-        log(&queue.take_warnings());
-        let counters = &self.backlog.counters;
+        if queue.is_gone() {
+            return Err(gone());
+        }
+        let appended = queue.opened(folder, name).and_then(|queue| {
+            let appended = queue.append(records, ends);
+            log(&queue.take_warnings());
+            appended
+        });
         counters.note(DiskOperation::Write, &appended);
         appended?;
         counters.written_bytes.fetch_add(records.len() as u64, Relaxed);
@@ -220,12 +209,8 @@ impl LockedBacklog<'_> {
     /// Those of the file system.
     pub fn consume_taken(&mut self) -> io::Result<()> {
         let n = self.backlog.taken.swap(0, Relaxed);
-        let Files {
-            queue: Some(queue),
-            unsynced,
-            ..
-        } = &mut *self.files
-        else {
+        let Files { queue, unsynced, .. } = &mut *self.files;
+        let Some(queue) = queue.as_open_mut() else {
             return Ok(());
         };
         if n == 0 {
@@ -246,7 +231,7 @@ impl LockedBacklog<'_> {
         let Files {
             queue, records, ends, ..
         } = &mut *self.files;
-        let Some(queue) = queue.as_mut() else {
+        let Some(queue) = queue.as_open_mut() else {
             return Ok(None);
         };
         *self.backlog.first.lock() = None;
@@ -265,7 +250,7 @@ impl LockedBacklog<'_> {
                 bytes: body_bytes(queue).wrapping_sub(bytes_before).cast_signed(),
             });
         }
-        let counters = &self.backlog.counters;
+        let counters = &self.backlog.folder.counters;
         counters.note(DiskOperation::Read, &read);
         read?;
         counters.read_bytes.fetch_add(records.len() as u64, Relaxed);
@@ -275,13 +260,13 @@ impl LockedBacklog<'_> {
     /// Bytes of the bodies of the messages in the files.
     #[must_use]
     pub fn body_bytes(&self) -> u64 {
-        self.files.queue.as_ref().map_or(0, body_bytes)
+        self.files.queue.as_open().map_or(0, body_bytes)
     }
 
     /// Whether there are files: after [`Self::delete`] and [`Self::close`] a write fails for no fault of the disk.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.files.queue.is_some()
+        !self.files.queue.is_gone()
     }
 
     /// Reads and writes since the last sync.
@@ -295,15 +280,11 @@ impl LockedBacklog<'_> {
     /// # Errors
     /// Those of the file system.
     pub fn sync(&mut self) -> io::Result<()> {
-        let Files {
-            queue: Some(queue),
-            unsynced,
-            ..
-        } = &mut *self.files
-        else {
+        let Files { queue, unsynced, .. } = &mut *self.files;
+        let Some(queue) = queue.as_open_mut() else {
             return Ok(());
         };
-        let counters = &self.backlog.counters;
+        let counters = &self.backlog.folder.counters;
         let began = counters.clock.monotonic();
         let synced = queue.sync();
         counters.note(DiskOperation::Sync, &synced);
@@ -324,7 +305,11 @@ impl LockedBacklog<'_> {
         *self.backlog.first.lock() = None;
         self.backlog.taken.store(0, Relaxed);
         self.backlog.depth.store(0, Relaxed);
-        self.files.queue.as_mut().map_or(Ok(()), DiskQueue::empty)
+        let Backlog { folder, name, .. } = self.backlog;
+        if self.files.queue.is_gone() {
+            return Ok(());
+        }
+        self.files.queue.opened(folder, name)?.empty()
     }
 
     /// Removes the files. Writes fail from now on.
@@ -335,7 +320,9 @@ impl LockedBacklog<'_> {
         *self.backlog.first.lock() = None;
         self.backlog.taken.store(0, Relaxed);
         self.backlog.depth.store(0, Relaxed);
-        self.files.queue.take().map_or(Ok(()), DiskQueue::delete)
+        let Backlog { folder, name, .. } = self.backlog;
+        let queue = self.files.queue.take(folder, name)?;
+        queue.map_or(Ok(()), DiskQueue::delete)
     }
 
     /// Writes what is left in memory and closes the files. Writes fail from now on.
@@ -360,7 +347,9 @@ impl LockedBacklog<'_> {
         if !pending.is_empty() {
             outcome = outcome.and(self.append_all(pending.iter()));
         }
-        let closed = self.files.queue.take().map_or(Ok(()), DiskQueue::close);
+        let Backlog { folder, name, .. } = self.backlog;
+        let queue = self.files.queue.take(folder, name);
+        let closed = queue.and_then(|queue| queue.map_or(Ok(()), DiskQueue::close));
         outcome.and(closed)
     }
 }

@@ -4,9 +4,11 @@
 //! nsq-storage.
 
 pub mod backlog;
+mod folder;
 pub mod inside;
 
 pub use backlog::Backlog;
+pub use folder::Folder;
 
 use crate::block::Run;
 use std::collections::VecDeque;

@@ -20,6 +20,8 @@ enum Action {
     Sync,
     Empty,
     Reopen,
+    /// It is dropped and opened again, if it rests.
+    Rest,
     /// The process ends without a word; the files stay as they are.
     Kill,
     /// The machine ends; of unsynced bytes this share, in 1/256, survives.
@@ -35,6 +37,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => Just(Action::Sync),
         1 => Just(Action::Empty),
         1 => Just(Action::Reopen),
+        2 => Just(Action::Rest),
         1 => Just(Action::Kill),
         1 => any::<u8>().prop_map(Action::PowerCut),
     ]
@@ -119,6 +122,13 @@ impl Life {
                 self.note_synced();
                 self.model.ahead = 0;
                 self.open();
+            }
+            Action::Rest => {
+                if self.queue().is_at_rest() {
+                    let stored = self.queue().stored_bytes();
+                    self.open();
+                    assert_eq!(self.queue().stored_bytes(), stored);
+                }
             }
             Action::Kill => self.crash(None),
             Action::PowerCut(share) => self.crash(Some(share)),
