@@ -17,7 +17,7 @@ use crate::listing::{Format, print};
 use crate::place::{Environment, PlaceFlags};
 use crate::problem::Problem;
 use crate::topics::{Act, Target};
-use crate::{codes, local, nodes, place, publish, tail, top, topics};
+use crate::{check, codes, local, nodes, place, publish, tail, top, topics};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -83,6 +83,12 @@ enum Command {
     /// List the nsqds
     #[command(after_help = "Example:\n  nsq nodes -o json")]
     Nodes(On<ListArgs>),
+    /// Look for what is wrong, and send messages there and back
+    #[command(after_help = "Example:\n  nsq check --messages 10")]
+    Check(On<check::Options>),
+    /// Say what a code of an error or of a check means
+    #[command(after_help = "Example:\n  nsq explain UNREACHABLE")]
+    Explain(ExplainArgs),
     #[command(name = localworld::HELPER, hide = true)]
     RunChild {
         parent: u32,
@@ -91,6 +97,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct ExplainArgs {
+    /// The code, as errors have it in brackets; without it all are listed
+    code: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -294,6 +306,20 @@ fn run(args: Args) -> Result<ExitCode, Problem> {
             let (options, cluster) = on.cluster()?;
             wait(top::run(&options, &cluster, std::io::stdout().is_terminal()))?;
         }
+        Command::Check(on) => {
+            let (options, cluster) = on.cluster()?;
+            let report = wait(check::run(&options, &cluster, &check::tag()))?;
+            print(&match options.output {
+                check::Form::Text => report.text(),
+                check::Form::Json => report.json(),
+            })?;
+            return Ok(ExitCode::from(if report.ok {
+                codes::DONE
+            } else {
+                codes::FAILED
+            }));
+        }
+        Command::Explain(args) => print(&codes::explain(args.code.as_deref())?)?,
         Command::Topic(command) => topic(command)?,
         Command::Channel(command) => channel(command)?,
         Command::Nodes(on) => {

@@ -1,5 +1,7 @@
 //! Codes of errors and findings: stable words with an exit code and a page for `nsq explain`. A new one is a new row.
 
+use crate::problem::Problem;
+
 /// What a code stands for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Code {
@@ -144,14 +146,202 @@ pub const DAEMONS: &[(&str, &str)] = &[
     ),
     ("MSG_EMPTY", "The message is empty; nsqd takes none of that kind."),
     (
-        "TLS_REQUIRED",
-        "nsqd has --tls-required: ask over https, with --tls-ca FILE if its certificate is from an authority of your own.",
-    ),
-    (
         "EXITING",
         "The daemon is stopping. Ask another one, or again when it is back.",
     ),
 ];
+
+/// What `nsq check` finds, and more about it.
+pub const FINDINGS: &[(&str, &str)] = &[
+    (
+        "LOOKUPD_DOWN",
+        "Nothing listens at the address of this nsqlookupd, or its host is unknown. Consumers that ask only this one find nothing.",
+    ),
+    (
+        "LOOKUPD_SILENT",
+        "This nsqlookupd does not answer in time: its process stands still, or packets are dropped on the way.",
+    ),
+    (
+        "NOT_NSQLOOKUPD",
+        "Something else answers at this address: often the TCP port (4160) or the address of an nsqd was given.",
+    ),
+    (
+        "NODE_MISSING",
+        "The node is registered at some nsqlookupds and not at all: consumers that ask the others do not find its messages.",
+    ),
+    (
+        "NODE_DOUBLE",
+        "Several nsqds are registered under one address. Clients reach only one of them; the messages of the others wait.",
+    ),
+    (
+        "NODE_OTHER",
+        "The HTTP address that the node announces is that of another node: actions and statistics go to the wrong one.",
+    ),
+    (
+        "NODE_HTTP_DOWN",
+        "The HTTP address of the node does not answer from here: its statistics are unknown, and actions do not reach it.",
+    ),
+    (
+        "NODE_UNHEALTHY",
+        "The node cannot write its queues: a full or broken disk, or missing rights. Publishes fail or messages stay in memory.",
+    ),
+    (
+        "NODE_DRAINING",
+        "The node is being emptied: it refuses publishes and hands out what it has.",
+    ),
+    (
+        "NODE_JOINING",
+        "The node waits for the consumers of its channels, so that no message is routed past them.",
+    ),
+    (
+        "VERSIONS_DIFFER",
+        "Nodes run different versions. That works during an upgrade, and is no state to stay in.",
+    ),
+    (
+        "PORT_CLOSED",
+        "The address that consumers are told refuses connections from here: nothing listens there, or the port is wrong.",
+    ),
+    (
+        "NODE_SILENT",
+        "The address that consumers are told does not answer from here: packets are dropped, or the process stands still.",
+    ),
+    (
+        "ADDRESS_UNKNOWN",
+        "The host name that the node announces cannot be resolved from here: the usual --broadcast-address mistake.",
+    ),
+    (
+        "NOT_NSQD",
+        "Something else than nsqd listens at the address that consumers are told.",
+    ),
+    (
+        "TLS_REQUIRED",
+        "nsqd has --tls-required: speak TLS, and ask over https, with --tls-ca FILE if its certificate is from an authority of your own.",
+    ),
+    (
+        "TLS_MISSING",
+        "The client speaks TLS, and nsqd has neither certificate nor key.",
+    ),
+    (
+        "TLS_EXPIRED",
+        "The certificate of the node has expired. Replace its files; nsqd reads them again without a restart.",
+    ),
+    (
+        "TLS_NAME",
+        "The certificate of the node is for another name than the address it announces.",
+    ),
+    (
+        "TLS_AUTHORITY",
+        "The certificate of the node is signed by an authority that is not believed here.",
+    ),
+    (
+        "AUTH_REQUIRED",
+        "The node wants clients to authenticate, and there is no secret to give.",
+    ),
+    (
+        "AUTH_FAILED",
+        "The auth server of the node did not answer it, or did not accept the secret.",
+    ),
+    (
+        "TOPIC_PAUSED",
+        "Messages of the topic wait in its own queue and reach no channel until it is unpaused.",
+    ),
+    (
+        "TOPIC_NO_CHANNEL",
+        "Messages of a topic without a channel wait until the first channel is made, which gets them all.",
+    ),
+    (
+        "TOPIC_HIDDEN",
+        "A tombstone hides the topic on this node from consumers, as before a topic is deleted there.",
+    ),
+    (
+        "TOPIC_STALE",
+        "nsqlookupd knows the topic, and no node has it: consumers wait for it, and lists show it.",
+    ),
+    (
+        "TOPIC_UNREGISTERED",
+        "The node has the topic and nsqlookupd was not told, so consumers do not find it there.",
+    ),
+    (
+        "TOPIC_READ_ONLY",
+        "A sync of the topic's log failed; publishes are refused until it is certain again what is on the disk.",
+    ),
+    (
+        "CHANNEL_PAUSED",
+        "Messages of the channel wait; its consumers get none until it is unpaused.",
+    ),
+    (
+        "NO_CONSUMERS",
+        "Messages wait in the channel and nobody is connected to it.",
+    ),
+    (
+        "CONSUMERS_MISS_NODE",
+        "Consumers are connected to some nodes of the channel and not to this one, where messages wait.",
+    ),
+    (
+        "CONSUMERS_NOT_READY",
+        "Consumers are connected and ask for no messages (RDY 0): they back off after failures, or have stopped.",
+    ),
+    (
+        "CONSUMERS_STUCK",
+        "Consumers hold as many messages as they asked for and answer none: their work stands still.",
+    ),
+    (
+        "CHANNEL_MISSING",
+        "The channel is on some nodes of the topic only: what is published to the others it does not get.",
+    ),
+    ("DEPTH_HIGH", "More messages wait than --max-depth allows."),
+    (
+        "MESSAGES_OLD",
+        "A message waits for longer than --max-age allows.",
+    ),
+    (
+        "TIMEOUTS",
+        "Deliveries were not answered in time and are made again: work takes longer than --msg-timeout, or consumers die in it.",
+    ),
+    (
+        "REQUEUES",
+        "Consumers give many messages back: what they depend on fails.",
+    ),
+    (
+        "DROPS",
+        "Messages were dropped, as ephemeral queues do when there is no room, and sampled channels on purpose.",
+    ),
+    (
+        "DEAD_LETTERS",
+        "Messages were given up after too many attempts and are kept for a look.",
+    ),
+    (
+        "MESSAGES_LOST",
+        "Messages that the check sent did not all come back: some part of the way does not work.",
+    ),
+];
+
+/// The page of a code, or the list of all.
+///
+/// # Errors
+/// There is no such code.
+pub fn explain(code: Option<&str>) -> Result<String, Problem> {
+    let own = CODES.iter().map(|code| (code.name, code.page));
+    let all: Vec<(&str, &str)> = own
+        .chain(FINDINGS.iter().copied())
+        .chain(DAEMONS.iter().copied())
+        .collect();
+    let Some(wanted) = code else {
+        return Ok(all.iter().map(|(name, _)| format!("{name}\n")).collect());
+    };
+    let wanted = wanted.to_uppercase();
+    let found = all.iter().find(|(name, _)| *name == wanted);
+    let exit = CODES.iter().find(|code| code.name == wanted);
+    let exit = exit
+        .map(|code| format!("Exit code {}.\n", code.exit))
+        .unwrap_or_default();
+    found
+        .map(|(name, page)| format!("{name}\n{page}\n{exit}"))
+        .ok_or_else(|| {
+            let what = format!("no code is called {wanted}");
+            Problem::new(USAGE, what, "see them all with `nsq explain`")
+        })
+}
 
 #[cfg(test)]
 mod tests {
@@ -160,6 +350,7 @@ mod tests {
     #[test]
     fn every_code_is_there_once() {
         let mut names: Vec<&str> = CODES.iter().map(|code| code.name).collect();
+        names.extend(FINDINGS.iter().map(|(name, _)| *name));
         names.extend(DAEMONS.iter().map(|(name, _)| *name));
         let count = names.len();
         names.sort_unstable();

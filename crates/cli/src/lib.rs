@@ -11,9 +11,11 @@
 //! | [`cluster`] | what is asked of the daemons, all at the same time | what the answers mean |
 //! | [`listing`] | tables, JSON, YAML, names | what is listed |
 //! | [`publish`], [`tail`], [`topics`], [`nodes`], [`top`] | a verb each | |
+//! | [`check`] | what is wrong in a cluster | |
 //!
 //! Data go to standard output, everything else to standard error. Everything works against Go NSQ as well.
 
+pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod codes;

@@ -64,6 +64,11 @@ fn every_verb_works_on_go_nsq() {
     );
     run(&["channel", "empty", "t", "c", "--yes", "c"]);
     assert!(run(&["nodes"]).contains("OK"));
+    let check = run(&["check", "--messages", "10"]);
+    assert!(check.contains("10 of 10 came back"), "{check}");
+    run(&["pub", "t", "waits"]);
+    let (ok, check) = nsq(&lookupd.http, folder.path(), &["check", "--messages", "0"]);
+    assert!(!ok && check.contains("[NO_CONSUMERS]"), "{check}");
     run(&["channel", "delete", "t", "c", "--yes", "c"]);
     run(&["topic", "delete", "t", "--yes", "t"]);
     assert_eq!(run(&["topic", "list", "-o", "name"]), "");

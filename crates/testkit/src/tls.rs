@@ -60,6 +60,14 @@ impl Authority {
         self.signed(&CertificateParams::new(names).expect("names"))
     }
 
+    /// A certificate for 127.0.0.1 that was good long ago.
+    pub fn issue_expired(&self, common_name: &str) -> Identity {
+        let mut params = params(common_name);
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        self.signed(&params)
+    }
+
     fn signed(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let issuer: &Issuer<'_, KeyPair> = &self.issuer;

@@ -35,7 +35,10 @@ pub async fn run(options: &Options, tag: &str) -> Result<Report, String> {
     let topic = format!("nsq-check-{tag}")
         .parse()
         .map_err(|error: nsq_client::InvalidName| error.to_string())?;
-    let tls = options.tls_ca.clone().map(believing).transpose()?;
+    let tls = match &options.config {
+        Some(config) => config.tls.clone(),
+        None => options.tls_ca.clone().map(believing).transpose()?,
+    };
     let start = Instant::now();
     let mut check = Check {
         options,
@@ -79,7 +82,7 @@ impl Check<'_> {
             connect_timeout: STEP,
             command_timeout: STEP,
             tls: self.client.tls.clone(),
-            ..Config::default()
+            ..self.options.config.clone().unwrap_or_default()
         }
     }
 

@@ -40,6 +40,9 @@ pub struct Options {
     /// Speak TLS with nsqd, and https where a daemon wants it; believe the certificates of this PEM file
     #[arg(long, env = "NSQ_OPERATOR_TLS_CA", value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
+    /// Of all connections, in place of what the flags say
+    #[arg(skip)]
+    pub config: Option<nsq_client::Config>,
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
