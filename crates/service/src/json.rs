@@ -35,6 +35,11 @@ impl Formatter for GoFormatter {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        // Most text has none of them, nor the first byte of the two long ones: one pass without a branch tells.
+        let special = |byte: u8| matches!(byte, b'<' | b'>' | b'&' | 0xe2);
+        if !fragment.bytes().fold(false, |found, byte| found | special(byte)) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
             let (before, tail) = rest.split_at(at);
