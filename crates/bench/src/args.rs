@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use regex::Regex;
 
+use crate::pin::Pin;
+
 #[derive(Parser)]
 #[command(
     name = "nsq-bench",
@@ -97,6 +99,9 @@ pub(crate) struct Common {
     /// Measure although the machine has something else to do
     #[arg(long)]
     pub(crate) force: bool,
+    /// Keep daemons on one core and the load on another, as server=CORE,client=CORE
+    #[arg(long)]
+    pub(crate) pin: Option<Pin>,
     /// Folder for records, table and pictures; target/bench/SECONDS, named by the time of the start, unless given
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,

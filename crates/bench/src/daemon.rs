@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::load::Target;
+use crate::pin;
 
 /// Longest wait until it listens, and until it has ended: a million messages may have to be read or written.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -59,7 +60,7 @@ impl Running {
                 command
             }
         };
-        let child = command
+        command
             .arg("--log-level=error")
             .arg(format!("--data-path={}", data.display()))
             .arg(format!("--tcp-address={tcp}"))
@@ -68,8 +69,8 @@ impl Running {
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
+            .stderr(log);
+        let child = pin::started(|| command.spawn())?
             .map_err(|why| format!("start {}: {why}", command.get_program().display()))?;
         let target = Target {
             tcp,

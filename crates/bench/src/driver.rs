@@ -13,6 +13,7 @@ use crate::args::{Common, Daemon};
 use crate::daemon::Running;
 use crate::load::{self, Found};
 use crate::machine::{self, BUSY, Machine};
+use crate::pin;
 use crate::record::Record;
 use crate::scenario::{Repeat, Scenario, Work};
 use crate::scenarios::{self, CERT, KEY, MAXIMUM};
@@ -46,6 +47,9 @@ impl Session {
             return Err(format!(
                 "the load average is {busy}, so something else runs here: wait until it is below {BUSY}, or pass --force"
             ));
+        }
+        if let Some(pin) = common.pin {
+            pin::set(pin)?;
         }
         nsq_testkit::allow_open_files(OPEN_FILES);
         let mut daemons = Vec::new();

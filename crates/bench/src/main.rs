@@ -24,6 +24,7 @@ mod gate;
 mod load;
 mod machine;
 mod pictures;
+mod pin;
 mod record;
 mod report;
 mod scenario;
