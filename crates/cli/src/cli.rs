@@ -8,16 +8,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use nsq_operator::localworld;
 
 use crate::cluster::Cluster;
+use crate::completion::Shell;
 use crate::context::Home;
 use crate::listing::{Format, print};
 use crate::place::{Environment, PlaceFlags};
 use crate::problem::Problem;
 use crate::topics::{Act, Target};
-use crate::{check, codes, local, nodes, place, publish, tail, top, topics};
+use crate::{
+    check, codes, completion, contexts, local, man, nodes, place, publish, tail, top, topics, validate,
+};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -89,6 +92,23 @@ enum Command {
     /// Say what a code of an error or of a check means
     #[command(after_help = "Example:\n  nsq explain UNREACHABLE")]
     Explain(ExplainArgs),
+    /// Check manifests and configuration files, and list every mistake
+    #[command(after_help = "Example:\n  nsq validate cluster.yaml nsqd.cfg")]
+    Validate(validate::Options),
+    /// Keep addresses, TLS and secrets of clusters under names
+    #[command(subcommand, after_help = "Example:\n  nsq context list")]
+    Context(ContextCommand),
+    /// Print the completion script of a shell
+    #[command(after_help = "Example:\n  nsq completion bash")]
+    Completion(CompletionArgs),
+    /// Print the manual page
+    #[command(after_help = "Example:\n  nsq man")]
+    Man,
+    #[command(hide = true)]
+    Complete {
+        #[arg(last = true)]
+        words: Vec<String>,
+    },
     #[command(name = localworld::HELPER, hide = true)]
     RunChild {
         parent: u32,
@@ -103,6 +123,38 @@ enum Command {
 struct ExplainArgs {
     /// The code, as errors have it in brackets; without it all are listed
     code: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct NoArgs {}
+
+#[derive(Debug, clap::Args)]
+struct CompletionArgs {
+    /// Shell: bash, zsh or fish
+    #[arg(value_enum, hide_possible_values = true)]
+    shell: Shell,
+}
+
+#[derive(Debug, clap::Args)]
+struct NameArgs {
+    /// Name of the context
+    name: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum ContextCommand {
+    /// List the contexts
+    #[command(after_help = "Example:\n  nsq context list -o name")]
+    List(ListArgs),
+    /// Make or replace a context
+    #[command(after_help = "Example:\n  nsq context set work --lookupd 127.0.0.1:4161")]
+    Set(contexts::SetArgs),
+    /// Use a context where nothing else is said
+    #[command(after_help = "Example:\n  nsq context use work")]
+    Use(NameArgs),
+    /// Delete a context
+    #[command(after_help = "Example:\n  nsq context delete work")]
+    Delete(NameArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -246,7 +298,7 @@ fn misuse(error: &clap::Error) -> Problem {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a verb is missing".to_owned(),
         _ => [&[first], missing.as_slice()].concat().join(" "),
     };
-    let problem = Problem::new(codes::USAGE, what, format!("see {}", help(&text)));
+    let problem = Problem::new(codes::USAGE, what, format!("see {}", help()));
     let meant = [
         ContextKind::SuggestedArg,
         ContextKind::SuggestedSubcommand,
@@ -255,22 +307,26 @@ fn misuse(error: &clap::Error) -> Problem {
     .into_iter()
     .find_map(|kind| error.get(kind));
     match meant {
-        Some(meant) => problem.at(format!("perhaps {meant} was meant")),
-        None => problem,
+        Some(meant) if error.kind() != ErrorKind::InvalidValue => {
+            problem.at(format!("perhaps {meant} was meant"))
+        }
+        _ => problem,
     }
 }
 
-/// The command with `--help` whose usage is in the text.
-fn help(text: &str) -> String {
-    let usage = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Usage: "))
-        .unwrap_or("nsq");
-    let words = usage
-        .split(' ')
-        .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
-    let words: Vec<&str> = words.filter(|word| !word.starts_with('-')).collect();
-    format!("`{} --help`", words.join(" "))
+/// The help of the verb that was called, as far as it is one.
+fn help() -> String {
+    let table = table();
+    let mut command = &table;
+    let mut path = "nsq".to_owned();
+    for word in std::env::args().skip(1) {
+        let Some(verb) = command.find_subcommand(&word).filter(|verb| !verb.is_hide_set()) else {
+            break;
+        };
+        command = verb;
+        path = format!("{path} {word}");
+    }
+    format!("`{path} --help`")
 }
 
 fn run(args: Args) -> Result<ExitCode, Problem> {
@@ -319,6 +375,15 @@ fn run(args: Args) -> Result<ExitCode, Problem> {
                 codes::FAILED
             }));
         }
+        Command::Validate(options) => {
+            let mistakes = validate::run(&options)?;
+            print(&mistakes.text)?;
+            return mistakes.end();
+        }
+        Command::Context(command) => context(command)?,
+        Command::Completion(args) => print(args.shell.script())?,
+        Command::Man => print(&man::page(&table()))?,
+        Command::Complete { words } => print(&wait(complete(&words))?)?,
         Command::Explain(args) => print(&codes::explain(args.code.as_deref())?)?,
         Command::Topic(command) => topic(command)?,
         Command::Channel(command) => channel(command)?,
@@ -328,6 +393,40 @@ fn run(args: Args) -> Result<ExitCode, Problem> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The whole command line as a table.
+fn table() -> clap::Command {
+    let mut table = Args::command();
+    table.build();
+    table
+}
+
+/// Candidates for the last of these words. Who cannot be asked adds none.
+async fn complete(words: &[String]) -> Result<String, Problem> {
+    let (wanted, prefix) = completion::wanted(&table(), words);
+    let place = PlaceFlags::default();
+    let cluster = On {
+        verb: NoArgs {},
+        place,
+    }
+    .cluster()
+    .ok()
+    .map(|(_, cluster)| cluster);
+    let home = Home::find(|name| std::env::var(name).ok());
+    Ok(completion::answer(wanted, &prefix, cluster, &home).await)
+}
+
+fn context(command: ContextCommand) -> Result<(), Problem> {
+    let home = Home::find(|name| std::env::var(name).ok());
+    let done = match command {
+        ContextCommand::List(list) => return print(&contexts::list(list.output, &home)?),
+        ContextCommand::Set(args) => contexts::set(args, &home)?,
+        ContextCommand::Use(args) => contexts::choose(&args.name, &home)?,
+        ContextCommand::Delete(args) => contexts::delete(&args.name, &home)?,
+    };
+    told(&done);
+    Ok(())
 }
 
 fn topic(command: TopicCommand) -> Result<(), Problem> {

@@ -316,6 +316,26 @@ pub const FINDINGS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What exit codes mean.
+pub const EXITS: &[(u8, &str)] = &[
+    (DONE, "done"),
+    (FAILED, "a daemon or the system refused, or something was found"),
+    (USAGE_EXIT, "wrong usage, or a name that was not typed"),
+    (INVALID, "an invalid manifest, configuration or file of contexts"),
+    (IN_USE, "the data folder is in use by another local"),
+    (UNREACHABLE_EXIT, "nobody answers, or not as expected"),
+    (NOT_THERE, "no such topic, channel or context"),
+    (130, "a second Ctrl-C ended local"),
+];
+
+/// Every code.
+#[must_use]
+pub fn names() -> Vec<String> {
+    let own = CODES.iter().map(|code| code.name);
+    let others = FINDINGS.iter().chain(DAEMONS).map(|(name, _)| *name);
+    own.chain(others).map(str::to_owned).collect()
+}
+
 /// The page of a code, or the list of all.
 ///
 /// # Errors

@@ -11,6 +11,7 @@
 //! | [`cluster`] | what is asked of the daemons, all at the same time | what the answers mean |
 //! | [`listing`] | tables, JSON, YAML, names | what is listed |
 //! | [`publish`], [`tail`], [`topics`], [`nodes`], [`top`] | a verb each | |
+//! | [`validate`], [`contexts`], [`completion`], [`man`] | verbs that need no cluster, or can do without | |
 //! | [`check`] | what is wrong in a cluster | |
 //!
 //! Data go to standard output, everything else to standard error. Everything works against Go NSQ as well.
@@ -19,9 +20,12 @@ pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod codes;
+pub mod completion;
 pub mod context;
+pub mod contexts;
 pub mod listing;
 mod local;
+pub mod man;
 pub mod nodes;
 pub mod place;
 pub mod problem;
@@ -30,6 +34,7 @@ pub mod publish;
 pub mod tail;
 pub mod top;
 pub mod topics;
+pub mod validate;
 
 use std::process::ExitCode;
 

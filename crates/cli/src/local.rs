@@ -42,7 +42,7 @@ fn problem(error: &StartError) -> Problem {
             Problem::new(
                 codes::INVALID_FILE,
                 what,
-                "see every mistake with nsq-operator render -f FILE",
+                "see every mistake with `nsq validate FILE`",
             )
         }
         StartError::InUse(..) => Problem::new(
@@ -50,10 +50,20 @@ fn problem(error: &StartError) -> Problem {
             what,
             "stop it, or choose another folder with --data-dir or --ephemeral",
         ),
+        StartError::NoProgram { .. } => Problem::new(
+            codes::LOCAL_FAILED,
+            what,
+            "leave --bin-dir away: this program is the daemons too",
+        ),
+        StartError::Folder(..) | StartError::OtherCluster { .. } => Problem::new(
+            codes::LOCAL_FAILED,
+            what,
+            "choose another folder with --data-dir, or try --ephemeral",
+        ),
         _ => Problem::new(
             codes::LOCAL_FAILED,
             what,
-            "choose other folders with --data-dir and --bin-dir, or try --ephemeral",
+            "mend what the system names, then start again",
         ),
     }
 }

@@ -13,6 +13,9 @@ const LOOKUPD: &str = "127.0.0.1:4161";
 /// nsqd on this machine.
 const NSQD: &str = "127.0.0.1:4151";
 
+/// Name of the context that a running `local` makes.
+pub const LOCAL: &str = "local";
+
 /// The flags that every verb has.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Where the cluster is")]
@@ -99,36 +102,24 @@ fn addresses(
     contexts: &Contexts,
     local: Option<&Whereabouts>,
 ) -> Result<Place, Problem> {
-    let given = |lookupd: &[String], nsqd: &[String], origin: &str| Place {
-        context: Context {
-            lookupd: lookupd.to_vec(),
-            nsqd: nsqd.to_vec(),
-            ..Context::default()
-        },
-        origin: origin.to_owned(),
-        guessed: false,
-    };
     if !flags.lookupd.is_empty() || !flags.nsqd.is_empty() {
         return Ok(given(&flags.lookupd, &flags.nsqd, "the flags"));
     }
     if let Some(name) = &flags.context {
-        return of_context(contexts, name, "--context");
+        return of_context(contexts, local, name, "--context");
     }
     if !environment.lookupd.is_empty() || !environment.nsqd.is_empty() {
         let origin = "NSQ_LOOKUPD and NSQ_NSQD";
         return Ok(given(&environment.lookupd, &environment.nsqd, origin));
     }
     if let Some(name) = &environment.context {
-        return of_context(contexts, name, "NSQ_CONTEXT");
+        return of_context(contexts, local, name, "NSQ_CONTEXT");
     }
     if let Some(name) = &contexts.current {
-        return of_context(contexts, name, "`nsq context use`");
+        return of_context(contexts, local, name, "`nsq context use`");
     }
     if let Some(local) = local {
-        let origin = format!("the running `nsq local` (pid {})", local.pid);
-        let (lookupd, nsqd) = (&local.lookupd_http_addresses, &local.nsqd_http_addresses);
-        let nsqd = if lookupd.is_empty() { nsqd.as_slice() } else { &[] };
-        return Ok(given(lookupd, nsqd, &origin));
+        return Ok(running(local));
     }
     let origin = "the default: no flag, NSQ_LOOKUPD, context or running `nsq local` names another";
     Ok(Place {
@@ -137,8 +128,35 @@ fn addresses(
     })
 }
 
-fn of_context(contexts: &Contexts, name: &str, by: &str) -> Result<Place, Problem> {
+fn given(lookupd: &[String], nsqd: &[String], origin: &str) -> Place {
+    Place {
+        context: Context {
+            lookupd: lookupd.to_vec(),
+            nsqd: nsqd.to_vec(),
+            ..Context::default()
+        },
+        origin: origin.to_owned(),
+        guessed: false,
+    }
+}
+
+fn running(local: &Whereabouts) -> Place {
+    let origin = format!("the running `nsq local` (pid {})", local.pid);
+    let (lookupd, nsqd) = (&local.lookupd_http_addresses, &local.nsqd_http_addresses);
+    let nsqd = if lookupd.is_empty() { nsqd.as_slice() } else { &[] };
+    given(lookupd, nsqd, &origin)
+}
+
+fn of_context(
+    contexts: &Contexts,
+    local: Option<&Whereabouts>,
+    name: &str,
+    by: &str,
+) -> Result<Place, Problem> {
     let found = contexts.contexts.get(name);
+    if let (None, LOCAL, Some(local)) = (found, name, local) {
+        return Ok(running(local));
+    }
     let context = found.cloned().ok_or_else(|| {
         let known: Vec<&str> = contexts.contexts.keys().map(String::as_str).collect();
         let known = if known.is_empty() {

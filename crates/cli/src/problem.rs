@@ -77,7 +77,15 @@ impl Problem {
                 codes::UNREACHABLE,
                 "see `nsq check`: it tells which address of which node does not lead there".to_owned(),
             ),
-            ClientError::Tls { .. } | ClientError::Disagreed { .. } => (
+            ClientError::Disagreed { text, .. } if text.contains("no TLS") => (
+                codes::TLS_FAILED,
+                "leave --tls-ca away, or give nsqd --tls-cert and --tls-key".to_owned(),
+            ),
+            ClientError::Disagreed { .. } => (
+                codes::REFUSED,
+                "name the file of the secret: nsq context set NAME --auth-secret-file FILE".to_owned(),
+            ),
+            ClientError::Tls { .. } => (
                 codes::TLS_FAILED,
                 "name the authority of its certificate with --tls-ca FILE".to_owned(),
             ),

@@ -54,6 +54,12 @@ fn every_example_of_the_help_runs_and_no_help_is_long() {
     let folder = Folder::new();
     let mut local = folder.local();
     folder.ok(&["pub", "test", "one", "two", "three"]);
+    std::fs::write(
+        folder.path().join("cluster.yaml"),
+        nsq_operator::localworld::BUILT_IN,
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("nsqd.cfg"), "msg_timeout = \"2m\"\n").unwrap();
     let mut examples = Vec::new();
     collect(&nsq_cli::cli::Args::command(), &mut examples);
     for (path, example) in &examples {
@@ -73,7 +79,12 @@ fn every_example_of_the_help_runs_and_no_help_is_long() {
         }
         let args: Vec<&str> = example.split(' ').skip(1).collect();
         let ended = folder.run(&args);
-        assert_eq!(ended.code, Some(0), "{path}: {example}: {ended:?}");
+        assert_eq!(
+            ended.code,
+            Some(0),
+            "{path}: {example}: {ended:?}\n{}",
+            local.text()
+        );
     }
     assert_eq!(local.stop(), Some(0));
 }
@@ -237,4 +248,80 @@ fn top_writes_once_off_a_terminal() {
         folder.ok(&["top", "-o", "name", "--interval", "100ms", &at]),
         "busy\nidle\n"
     );
+}
+
+/// The Tab key gives verbs, flags, and names from the server, in each shell that is there.
+#[test]
+fn shells_complete_verbs_flags_and_names_from_the_server() {
+    let folder = Folder::new();
+    let (lookupd, nsqd) = support::small(&folder);
+    for path in [
+        "/topic/create?topic=orders",
+        "/topic/create?topic=other",
+        "/channel/create?topic=orders&channel=billing",
+    ] {
+        nsqd.post(path, b"");
+    }
+    let bash = |line: &str| {
+        format!(
+            "COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _nsq; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        )
+    };
+    let zsh =
+        |line: &str| format!("compadd() {{ print -l -- $found }}; words=({line}); CURRENT=${{#words}}; _nsq");
+    let fish = |line: &str| format!("complete -C '{}'", line.replace("''", ""));
+    type Asked<'a> = (&'a str, &'a str, &'a dyn Fn(&str) -> String);
+    let shells: [Asked<'_>; 3] = [
+        ("bash", "source <(nsq completion bash)", &bash),
+        ("zsh", "compdef() { :; }; source <(nsq completion zsh)", &zsh),
+        ("fish", "nsq completion fish | source", &fish),
+    ];
+    for (shell, load, ask) in shells {
+        if std::process::Command::new(shell)
+            .arg("--version")
+            .output()
+            .is_err()
+        {
+            continue;
+        }
+        for (line, wanted) in [
+            ("nsq chec", "check"),
+            ("nsq pub --de", "--delay"),
+            ("nsq topic pause or", "orders"),
+            ("nsq channel pause orders bi", "billing"),
+        ] {
+            let mut command = std::process::Command::new(shell);
+            let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+            command
+                .args(["-c", &format!("{load}\n{}", ask(line))])
+                .current_dir(folder.path())
+                .env("PATH", path)
+                .env("HOME", folder.path())
+                .env("NSQ_HOME", folder.path().join("home"))
+                .env("NSQ_LOOKUPD", &lookupd.http);
+            let ended = ended(&mut command);
+            assert_eq!(ended.stdout.trim(), wanted, "{shell}: {line}: {ended:?}");
+        }
+    }
+}
+
+/// A context is used by flag, by variable, and as the current one.
+#[test]
+fn contexts_are_kept_and_used() {
+    let folder = Folder::new();
+    let (lookupd, nsqd) = support::small(&folder);
+    let at = format!("--lookupd={}", lookupd.http);
+    folder.ok(&["context", "set", "work", &at]);
+    assert!(folder.ok(&["context", "list"]).contains(&lookupd.http));
+    assert!(folder.ok(&["nodes", "--context", "work"]).contains(&nsqd.tcp));
+    let mut by_variable = folder.command(&["nodes"]);
+    assert!(
+        ended(by_variable.env("NSQ_CONTEXT", "work"))
+            .stdout
+            .contains(&nsqd.tcp)
+    );
+    folder.ok(&["context", "use", "work"]);
+    assert!(folder.ok(&["nodes"]).contains(&nsqd.tcp));
+    folder.ok(&["context", "delete", "work"]);
+    assert_eq!(folder.run(&["nodes", "--context", "work"]).code, Some(7));
 }

@@ -72,6 +72,7 @@ pub use status_parts::{
     AdminStatus, Blocker, BlockerReason, DrainNode, DrainState, DrainStatus, Endpoints, LookupdStatus,
     NsqdStatus, RolloutReason, RolloutStatus, StorageStatus,
 };
+pub use structure::nearest;
 pub use topic::{DeletionPolicy, NsqTopic, NsqTopicSpec};
 pub use validate::{Resource, Violation, validate};
 

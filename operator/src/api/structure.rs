@@ -242,7 +242,8 @@ fn unknown_field<'a>(path: &str, name: &str, known: impl Iterator<Item = &'a str
 }
 
 /// The known name that is at most a third of its letters away, the nearest first.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Longer names are no typing mistakes, and comparing them costs the product of the lengths.
     if name.len() > 64 {
         return None;

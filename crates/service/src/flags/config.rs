@@ -40,7 +40,7 @@ pub(super) fn apply(values: &mut Values, table: &Table) -> Result<(), String> {
     Ok(())
 }
 
-fn coerce(kind: Kind, toml: &Toml) -> Result<Value, String> {
+pub(super) fn coerce(kind: Kind, toml: &Toml) -> Result<Value, String> {
     let wrong = || Err(format!("{} is not accepted here", toml.type_str()));
     match (kind, toml) {
         (Kind::Bool, Toml::Boolean(value)) => Ok(Value::Bool(*value)),

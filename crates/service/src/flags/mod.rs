@@ -20,11 +20,13 @@
 //! Precedence: flag, then file, then default. A program turns the [`Values`] into its typed options once; nobody
 //! else sees them, except `GET /config/:opt` through [`Values::render`].
 
+mod check;
 mod config;
 mod grammar;
 mod table;
 mod value;
 
+pub use check::{Mistake, check};
 pub use table::{Flag, Key, Kind};
 pub use value::{Rendered, Value, Values};
 
