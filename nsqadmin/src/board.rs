@@ -474,6 +474,8 @@ async fn poll(
                 () = sleep_until(began + interval) => break,
                 Some(()) = wanted.recv() => {
                     over = Duration::ZERO;
+                    // what was done may have made a topic, or ended one
+                    owner.topics_at = None;
                     break;
                 }
                 Some(came) = rounds.questions.next() => rounds.take(&mut owner, came, over),

@@ -81,6 +81,8 @@ struct Shared {
     values: Mutex<Values>,
     base_path: String,
     cluster_name: String,
+    cluster_colour: &'static str,
+    dashboard_url: String,
 }
 
 /// A failure that prevents the start or ends the process.
@@ -216,6 +218,8 @@ impl Admin {
             values: Mutex::new(options.values),
             base_path: options.base_path,
             cluster_name: options.cluster_name,
+            cluster_colour: options.cluster_colour,
+            dashboard_url: options.dashboard_url,
         });
         // one slot per listener, so that sending never waits
         let (tell, failed) = mpsc::channel(3);

@@ -40,6 +40,16 @@ pub const FLAGS: &[Flag] = &[
     Flag::string("base-path", "/", "URL base path"),
     Flag::int("live-max-streams", "200", "open pages that get live numbers at a time"),
     Flag::string("cluster-name", "", "name of the cluster, shown on every page"),
+    Flag::string(
+        "cluster-colour",
+        "",
+        "colour of a strip on every page, so that clusters are not mistaken for each other: ok, warn, bad or info (green, yellow, red, blue)",
+    ),
+    Flag::string(
+        "dashboard-url",
+        "",
+        "URL that pages link to as their dashboard, where {topic}, {channel}, {node} and {cluster} stand for names",
+    ),
     Flag::duration(
         "stats-poll-interval",
         "5s",
@@ -190,6 +200,10 @@ pub struct Options {
     pub base_path: String,
     /// What the cluster is called; empty for nothing.
     pub cluster_name: String,
+    /// Of the strip that tells clusters apart; empty for none.
+    pub cluster_colour: &'static str,
+    /// Where dashboards are, with places for names; empty for nowhere.
+    pub dashboard_url: String,
     /// Open pages that get patches.
     pub max_streams: usize,
     /// How often the cluster is looked at.
@@ -276,6 +290,8 @@ impl Options {
             ops_address: values.string("ops-address").to_owned(),
             base_path: base_path(values.string("base-path")),
             cluster_name: values.string("cluster-name").to_owned(),
+            cluster_colour: colour(values.string("cluster-colour"))?,
+            dashboard_url: dashboard(values.string("dashboard-url"))?,
             max_streams: usize::try_from(values.int("live-max-streams")).unwrap_or(0),
             polling: Polling {
                 interval: values.duration("stats-poll-interval"),
@@ -348,6 +364,24 @@ fn path(values: &Values, name: &str) -> Option<PathBuf> {
     Some(values.string(name))
         .filter(|text| !text.is_empty())
         .map(PathBuf::from)
+}
+
+fn colour(text: &str) -> Result<&'static str, String> {
+    let known = ["", "ok", "warn", "bad", "info"]
+        .into_iter()
+        .find(|own| *own == text);
+    known.ok_or_else(|| format!("failed to parse --cluster-colour ({text}) - one of ok, warn, bad and info"))
+}
+
+/// Nothing but a page of the web: a link is clicked.
+fn dashboard(url: &str) -> Result<String, String> {
+    if url.is_empty() || url.starts_with("http://") || url.starts_with("https://") {
+        Ok(url.to_owned())
+    } else {
+        Err(format!(
+            "failed to parse --dashboard-url ({url}) - not an http or https URL"
+        ))
+    }
 }
 
 fn https(values: &Values) -> Result<Option<(String, tls::Settings)>, String> {

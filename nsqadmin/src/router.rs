@@ -66,6 +66,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
         .route(Route::plain(Method::POST, "/lookup", web::post_lookup).reads_body())
         .route(Route::plain(Method::GET, "/counter", web::live_page))
         .route(Route::plain(Method::GET, "/cluster", web::live_page))
+        .route(Route::plain(Method::GET, "/timers", web::live_page))
+        .route(Route::plain(Method::GET, "/dead", web::live_page))
         .route(Route::plain(Method::GET, "/audit", web::live_page))
         .route(Route::plain(Method::GET, "/audit/:id", web::live_page))
         .route(Route::plain(Method::POST, "/audit/:id", web::post_again).reads_body())

@@ -110,7 +110,11 @@ async function reorder() {
   const page = new DOMParser().parseFromString(html.createHTML(await answer.text()), "text/html");
   const now = document.querySelector("#main-table tbody");
   const next = page.querySelector("#main-table tbody");
-  if (now && next) now.replaceWith(document.adoptNode(next));
+  if (now && next) {
+    const ticked = new Set([...now.querySelectorAll("input:checked")].map((box) => box.value));
+    now.replaceWith(document.adoptNode(next));
+    for (const box of next.querySelectorAll("input[type=checkbox]")) box.checked = ticked.has(box.value);
+  }
   const button = document.getElementById("apply");
   if (button) button.remove();
   connect();
@@ -273,7 +277,7 @@ document.addEventListener("keydown", (event) => {
 
 // ---- Keys ----
 
-const GO = { o: "/", t: "/topics", n: "/nodes", c: "/cluster" };
+const GO = { o: "/", t: "/topics", n: "/nodes", c: "/cluster", d: "/dead" };
 let before = "";
 let row = -1;
 
@@ -319,6 +323,10 @@ document.addEventListener("keydown", (event) => {
   else if (key === "k") select(-1);
   else if (key === "p" && live.chip) live.chip.click();
   else if (key === ".") follow("#apply");
+  else if (key === "x") {
+    const line = document.querySelectorAll("#main-table tbody tr")[row];
+    if (line) line.querySelector("input[type=checkbox]")?.click();
+  }
   else if (key === "[") step("Previous");
   else if (key === "]") step("Next");
   else if (key === "t") {

@@ -81,6 +81,8 @@ async fn page_at(shared: &Shared, visit: &Visit, path: &str) -> Option<Page> {
         ["nodes", node] => pages::node(visit, node),
         ["counter"] => pages::counter(visit),
         ["cluster"] => pages::cluster(visit),
+        ["timers"] => pages::timers(visit),
+        ["dead"] => pages::dead(visit),
         ["audit"] => pages::audit(visit, shared.audit.entries()),
         ["audit", id] => pages::audit_entry(visit, shared.audit.entry(id)),
         _ => return None,
@@ -127,6 +129,8 @@ fn route_of(request: &Request) -> &'static str {
         "counter" => "/counter",
         "cluster" => "/cluster",
         "audit" => "/audit",
+        "timers" => "/timers",
+        "dead" => "/dead",
         _ => "/",
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Shell {
     pub(super) topics: String,
     pub(super) q: String,
     pub(super) cluster: String,
+    /// Of the strip that tells clusters apart; empty for none.
+    pub(super) colour: &'static str,
     /// Of who looks.
     pub(super) role: &'static str,
     pub(super) user: String,
@@ -74,6 +76,8 @@ impl Shell {
         ];
         let more = [
             ("Counter", "counter"),
+            ("Dead letters", "dead"),
+            ("Timers", "timers"),
             ("Audit", "audit"),
             ("Settings", "settings"),
             ("Help", "help"),
@@ -87,6 +91,7 @@ impl Shell {
             topics: urls::below(base, &["topics"]),
             q: String::new(),
             cluster: visit.cluster.clone(),
+            colour: visit.colour,
             role: visit.role.text(),
             user: visit.user.clone(),
             theme: visit.prefs.theme,

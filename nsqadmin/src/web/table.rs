@@ -70,6 +70,8 @@ pub(super) struct Plan<'a, T> {
     pub(super) name: Box<dyn Fn(&T) -> String + 'a>,
     /// Said instead of a table without rows.
     pub(super) empty: &'static str,
+    /// How many things there are, if some were left out before the table was made.
+    pub(super) all: usize,
     /// Can be looked through.
     pub(super) has_filter: bool,
     /// Rows can be ticked, for something that is done to all of them.
@@ -195,7 +197,7 @@ impl<T> Plan<'_, T> {
         place: &Place,
         row_class: impl Fn(&T) -> &'static str,
     ) -> (Table, Vec<T>) {
-        let all = things.len();
+        let all = things.len().max(self.all);
         let q = if self.has_filter { place.get("q") } else { "" };
         let matcher = Matcher::of(q);
         let mut named: Vec<(String, T)> = things
@@ -354,6 +356,7 @@ impl<T> Default for Plan<'_, T> {
             sort: "",
             name: Box::new(|_| String::new()),
             empty: "Nothing here.",
+            all: 0,
             has_filter: false,
             has_ticks: false,
             is_whole: false,

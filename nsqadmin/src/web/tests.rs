@@ -79,6 +79,8 @@ fn visit(text: &str, query: &str) -> Visit {
         user: text.to_owned(),
         is_read_only: false,
         streams: 0,
+        colour: "",
+        dashboard: String::new(),
         prefs: Prefs {
             theme: "auto",
             density: "compact",

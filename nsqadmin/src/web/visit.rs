@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nsq_service::http::{Failure, Query, Request};
 
-use super::page::Page;
+use super::page::{Act, Page};
 use super::place::Place;
 use super::shell::Shell;
 use super::urls;
@@ -62,6 +62,9 @@ pub(super) struct Visit {
     pub(super) view: Arc<View>,
     pub(super) base: String,
     pub(super) cluster: String,
+    pub(super) colour: &'static str,
+    /// Where dashboards are, with places for names; empty for nowhere.
+    pub(super) dashboard: String,
     pub(super) role: Role,
     pub(super) user: String,
     /// Nobody acts.
@@ -102,6 +105,8 @@ impl Visit {
             view,
             base: shared.base_path.clone(),
             cluster: shared.cluster_name.clone(),
+            colour: shared.cluster_colour,
+            dashboard: shared.dashboard_url.clone(),
             role,
             user,
             is_read_only: shared.access.is_read_only,
@@ -125,6 +130,27 @@ impl Visit {
             page.shell.stream = format!("{}?view={view}", self.url(&["stream"]));
         }
         page
+    }
+
+    /// The dashboard about these, if there are dashboards.
+    pub(super) fn dashboard(&self, topic: &str, channel: &str, node: &str) -> Option<Act> {
+        if self.dashboard.is_empty() {
+            return None;
+        }
+        let pairs = [
+            ("{topic}", topic),
+            ("{channel}", channel),
+            ("{node}", node),
+            ("{cluster}", &self.cluster),
+        ];
+        let url = pairs.iter().fold(self.dashboard.clone(), |url, (place, name)| {
+            url.replace(place, &nsq_service::http::encode_component(name))
+        });
+        Some(Act {
+            text: "Dashboard".to_owned(),
+            url,
+            loses: false,
+        })
     }
 
     pub(super) fn url(&self, segments: &[&str]) -> String {

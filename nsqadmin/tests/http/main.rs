@@ -15,6 +15,7 @@ mod live;
 mod pages;
 mod reads;
 mod support;
+mod ui;
 
 use support::{Cluster, stats};
 

@@ -183,7 +183,9 @@ impl Client {
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
         let mut body = response.into_body();
-        let mut bytes = BytesMut::new();
+        // an answer that says how long it is gets that room at once: growing would take twice as much
+        let announced = hyper::body::Body::size_hint(&body).exact().unwrap_or(0);
+        let mut bytes = BytesMut::with_capacity(usize::try_from(announced).unwrap_or(cap).min(cap));
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame?.into_data() else { continue };
             if bytes.len() + data.len() > cap {

@@ -40,6 +40,7 @@ pub(in super::super) fn channel(
         .extend(Some(paused(channel.spread)).filter(|chip| !chip.text.is_empty()));
     let url = visit.url(&["topics", topic, name]);
     page.actions = actions(visit, &url, "channel", channel.spread);
+    page.actions.extend(visit.dashboard(topic, name, ""));
     let count = format!(" ({})", channel.numbers.clients);
     tabs::add(visit, &mut page, tabs::OF_CHANNEL, &count);
     page.notices
@@ -61,8 +62,8 @@ pub(in super::super) fn channel(
             return page;
         }
     }
+    page.ranges = visit.ranges("15m");
     if let Some(seconds) = visit.range("15m") {
-        page.ranges = visit.ranges("15m");
         page.charts = drawings(visit, Of::Channel(topic, name), seconds);
     }
     let mut clients = clients(CLIENTS);

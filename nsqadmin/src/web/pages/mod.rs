@@ -18,6 +18,7 @@ mod settings;
 mod tabs;
 mod topic;
 mod topics;
+mod waiting;
 
 pub(super) use audit::{audit, audit_entry, lost_of_entry};
 pub(super) use channel::channel;
@@ -31,6 +32,7 @@ pub(super) use search::{search, straight_to};
 pub(super) use settings::{help, settings};
 pub(super) use topic::{topic, topic_tab};
 pub(super) use topics::topics;
+pub(super) use waiting::{dead, timers};
 
 use nsq_service::http::StatusCode;
 

@@ -41,6 +41,7 @@ pub(in super::super) fn node(visit: &Visit, key: &str) -> Page {
     };
     let mut page = visit.page("Nodes", key);
     page.crumb("Nodes", visit.url(&["nodes"]));
+    page.actions.extend(visit.dashboard("", "", key));
     page.chips.push(state(node));
     if let Some(trouble) = &node.trouble {
         let now = snapshot.at;
@@ -65,8 +66,8 @@ pub(in super::super) fn node(visit: &Visit, key: &str) -> Page {
         return page;
     };
     tiles(visit, &mut page, node, said);
+    page.ranges = visit.ranges("1h");
     if let Some(seconds) = visit.range("1h") {
-        page.ranges = visit.ranges("1h");
         let of = Of::Node(key);
         page.charts = vec![
             charts::speeds(visit, seconds, of),

@@ -21,8 +21,8 @@ pub(in super::super) fn overview(visit: &Visit) -> Page {
     page.notices.extend(super::warming(visit));
     page.attention = Some(attention::attention(visit));
     tiles(visit, &mut page);
+    page.ranges = visit.ranges("1h");
     if let Some(seconds) = visit.range("1h") {
-        page.ranges = visit.ranges("1h");
         page.charts = vec![
             charts::speeds(visit, seconds, Of::Cluster),
             charts::chart(

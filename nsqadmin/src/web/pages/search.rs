@@ -123,7 +123,7 @@ fn find(visit: &Visit, q: &str) -> Vec<Found> {
             add(source.address.clone(), "nsqlookupd", visit.url(&["lookup"]), 0);
         }
         for page in [
-            "topics", "nodes", "lookup", "cluster", "counter", "audit", "settings", "help",
+            "topics", "nodes", "lookup", "cluster", "counter", "dead", "timers", "audit", "settings", "help",
         ] {
             add(page.to_owned(), "page", visit.url(&[page]), 0);
         }

@@ -104,6 +104,7 @@ pub(in super::super) fn help(visit: &Visit) -> Page {
         ("/  Ctrl K", "search"),
         ("g o  g t  g n  g c", "overview, topics, nodes, cluster"),
         ("j  k  Enter", "next row, previous row, open it"),
+        ("x", "tick the row"),
         ("[  ]", "previous page, next page of a table"),
         ("p", "pause live numbers"),
         ("t", "another time range of the charts"),

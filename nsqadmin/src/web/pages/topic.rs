@@ -44,8 +44,8 @@ pub(in super::super) fn topic(visit: &Visit, name: &str) -> Page {
         return page;
     };
     tiles(&mut page, topic, visit.view.interval.is_some());
+    page.ranges = visit.ranges("1h");
     if let Some(seconds) = visit.range("1h") {
-        page.ranges = visit.ranges("1h");
         page.charts = vec![
             charts::speeds(visit, seconds, Of::Topic(name)),
             depths(visit, topic, seconds),
@@ -75,6 +75,7 @@ pub(in super::super) fn topic_tab(visit: &Visit, name: &str, tab: &str) -> Page 
         page.notices.push(super::channel::diagnosis(visit, finding, true));
     }
     page.actions = actions(visit, &visit.url(&["topics", name]), "topic", topic.spread);
+    page.actions.extend(visit.dashboard(name, "", ""));
     tabs::add(visit, &mut page, tabs::OF_TOPIC, "");
     if matches!(tab, "messages" | "policy") {
         let nodes = snapshot.on_nodes(name).map(|(node, _)| node);

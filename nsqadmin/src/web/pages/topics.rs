@@ -131,6 +131,7 @@ pub(super) fn table(visit: &Visit, sort: &'static str, per: usize) -> Table {
         columns: columns(visit, has_own, has_history),
         sort,
         name: Box::new(|seen: &Seen<'_>| seen.topic.name.to_string()),
+        all: view.snapshot.topics.len(),
         has_filter: true,
         has_ticks: sort == "name" && visit.role >= Role::Operator,
         is_whole: visit.is_export(),
