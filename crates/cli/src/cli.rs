@@ -1,49 +1,27 @@
-//! The command line of `nsq`: one verb, one variant of [`Command`], with an example that a test runs.
+//! Runs the verb that the command line asks for. Usage that is wrong has the form of every error.
 #![allow(clippy::print_stderr, reason = "a program talks to people here")]
 
-use std::ffi::OsString;
 use std::future::Future;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser as _};
 use nsq_operator::localworld;
 
 use crate::cluster::Cluster;
-use crate::completion::Shell;
 use crate::context::Home;
-use crate::listing::{Format, print};
+use crate::listing::print;
 use crate::place::{Environment, PlaceFlags};
 use crate::problem::Problem;
 use crate::topics::{Act, Target};
+use crate::verbs::{
+    Args, ChannelArgs, ChannelCommand, Command, ContextCommand, LosingChannelArgs, LosingTopicArgs, NoArgs,
+    On, TopicArgs, TopicCommand,
+};
 use crate::{
     check, codes, completion, contexts, local, man, nodes, place, publish, tail, top, topics, validate,
 };
-
-/// The command line.
-#[derive(Debug, Parser)]
-#[command(
-    name = "nsq",
-    version = VERSION,
-    about = "Starts, uses, watches and checks an NSQ cluster",
-    help_template = "{about}\n\n{usage-heading} {usage}\n\n{subcommands}{after-help}",
-    after_help = "Example:\n  nsq nodes\n\nCalled as nsqd, nsqlookupd, nsqadmin, nsq-operator or a tool, it is that program."
-)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// A verb, and where the cluster is that it is for.
-#[derive(Debug, clap::Args)]
-struct On<T: clap::Args> {
-    #[command(flatten)]
-    verb: T,
-    #[command(flatten)]
-    place: PlaceFlags,
-}
 
 impl<T: clap::Args> On<T> {
     /// The verb, and a way to its cluster.
@@ -59,196 +37,6 @@ impl<T: clap::Args> On<T> {
         )?;
         Ok((self.verb, Cluster::at(place)?))
     }
-}
-
-const VERSION: &str = nsq_service::build_info::RELEASE;
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run a cluster on this machine
-    #[command(after_help = "Example:\n  nsq local --ephemeral")]
-    Local(localworld::Options),
-    /// Publish messages
-    #[command(after_help = "Example:\n  nsq pub test hello")]
-    Pub(On<publish::Options>),
-    /// Show messages as they come
-    #[command(after_help = "Example:\n  nsq tail test -n 1")]
-    Tail(On<tail::Options>),
-    /// Show channels by depth, growth or age
-    #[command(after_help = "Example:\n  nsq top --by age")]
-    Top(On<top::Options>),
-    /// List and change topics
-    #[command(subcommand, after_help = "Example:\n  nsq topic list -o name")]
-    Topic(TopicCommand),
-    /// List and change channels
-    #[command(subcommand, after_help = "Example:\n  nsq channel list test")]
-    Channel(ChannelCommand),
-    /// List the nsqds
-    #[command(after_help = "Example:\n  nsq nodes -o json")]
-    Nodes(On<ListArgs>),
-    /// Look for what is wrong, and send messages there and back
-    #[command(after_help = "Example:\n  nsq check --messages 10")]
-    Check(On<check::Options>),
-    /// Say what a code of an error or of a check means
-    #[command(after_help = "Example:\n  nsq explain UNREACHABLE")]
-    Explain(ExplainArgs),
-    /// Check manifests and configuration files, and list every mistake
-    #[command(after_help = "Example:\n  nsq validate cluster.yaml nsqd.cfg")]
-    Validate(validate::Options),
-    /// Keep addresses, TLS and secrets of clusters under names
-    #[command(subcommand, after_help = "Example:\n  nsq context list")]
-    Context(ContextCommand),
-    /// Print the completion script of a shell
-    #[command(after_help = "Example:\n  nsq completion bash")]
-    Completion(CompletionArgs),
-    /// Print the manual page
-    #[command(after_help = "Example:\n  nsq man")]
-    Man,
-    #[command(hide = true)]
-    Complete {
-        #[arg(last = true)]
-        words: Vec<String>,
-    },
-    #[command(name = localworld::HELPER, hide = true)]
-    RunChild {
-        parent: u32,
-        name: String,
-        program: PathBuf,
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-}
-
-#[derive(Debug, clap::Args)]
-struct ExplainArgs {
-    /// The code, as errors have it in brackets; without it all are listed
-    code: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-struct NoArgs {}
-
-#[derive(Debug, clap::Args)]
-struct CompletionArgs {
-    /// Shell: bash, zsh or fish
-    #[arg(value_enum, hide_possible_values = true)]
-    shell: Shell,
-}
-
-#[derive(Debug, clap::Args)]
-struct NameArgs {
-    /// Name of the context
-    name: String,
-}
-
-#[derive(Debug, Subcommand)]
-enum ContextCommand {
-    /// List the contexts
-    #[command(after_help = "Example:\n  nsq context list -o name")]
-    List(ListArgs),
-    /// Make or replace a context
-    #[command(after_help = "Example:\n  nsq context set work --lookupd 127.0.0.1:4161")]
-    Set(contexts::SetArgs),
-    /// Use a context where nothing else is said
-    #[command(after_help = "Example:\n  nsq context use work")]
-    Use(NameArgs),
-    /// Delete a context
-    #[command(after_help = "Example:\n  nsq context delete work")]
-    Delete(NameArgs),
-}
-
-#[derive(Debug, clap::Args)]
-struct ListArgs {
-    /// Form of the listing: table, json, yaml or name
-    #[arg(short, long, value_enum, default_value = "table", hide_possible_values = true)]
-    output: Format,
-}
-
-#[derive(Debug, clap::Args)]
-struct TopicArgs {
-    /// Topic
-    topic: String,
-}
-
-#[derive(Debug, clap::Args)]
-struct LosingTopicArgs {
-    /// Topic
-    topic: String,
-    /// Its name again, instead of the question
-    #[arg(long, value_name = "NAME")]
-    yes: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-struct ChannelArgs {
-    /// Topic
-    topic: String,
-    /// Channel
-    channel: String,
-}
-
-#[derive(Debug, clap::Args)]
-struct LosingChannelArgs {
-    /// Topic
-    topic: String,
-    /// Channel
-    channel: String,
-    /// The name of the channel again, instead of the question
-    #[arg(long, value_name = "NAME")]
-    yes: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-struct ChannelListArgs {
-    /// Topic
-    topic: String,
-    /// Form of the listing: table, json, yaml or name
-    #[arg(short, long, value_enum, default_value = "table", hide_possible_values = true)]
-    output: Format,
-}
-
-#[derive(Debug, Subcommand)]
-enum TopicCommand {
-    /// List the topics
-    #[command(after_help = "Example:\n  nsq topic list -o yaml")]
-    List(On<ListArgs>),
-    /// Make a topic on every node
-    #[command(after_help = "Example:\n  nsq topic create orders")]
-    Create(On<TopicArgs>),
-    /// Hold its messages back from its channels
-    #[command(after_help = "Example:\n  nsq topic pause orders")]
-    Pause(On<TopicArgs>),
-    /// Let its messages flow again
-    #[command(after_help = "Example:\n  nsq topic unpause orders")]
-    Unpause(On<TopicArgs>),
-    /// Lose the messages that wait in its own queue
-    #[command(after_help = "Example:\n  nsq topic empty orders --yes orders")]
-    Empty(On<LosingTopicArgs>),
-    /// Lose it with its channels and their messages
-    #[command(after_help = "Example:\n  nsq topic delete orders --yes orders")]
-    Delete(On<LosingTopicArgs>),
-}
-
-#[derive(Debug, Subcommand)]
-enum ChannelCommand {
-    /// List the channels of a topic
-    #[command(after_help = "Example:\n  nsq channel list orders -o json")]
-    List(On<ChannelListArgs>),
-    /// Make a channel on every node
-    #[command(after_help = "Example:\n  nsq channel create orders billing")]
-    Create(On<ChannelArgs>),
-    /// Deliver nothing to its consumers
-    #[command(after_help = "Example:\n  nsq channel pause orders billing")]
-    Pause(On<ChannelArgs>),
-    /// Deliver again
-    #[command(after_help = "Example:\n  nsq channel unpause orders billing")]
-    Unpause(On<ChannelArgs>),
-    /// Lose the messages that wait in it
-    #[command(after_help = "Example:\n  nsq channel empty orders billing --yes billing")]
-    Empty(On<LosingChannelArgs>),
-    /// Lose it with its messages
-    #[command(after_help = "Example:\n  nsq channel delete orders billing --yes billing")]
-    Delete(On<LosingChannelArgs>),
 }
 
 /// Runs `nsq` with the arguments of the process.

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     fn after(line: &str) -> Wanted {
-        let mut command = crate::cli::Args::command();
+        let mut command = crate::verbs::Args::command();
         command.build();
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         wanted(&command, &words).0

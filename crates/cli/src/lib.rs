@@ -4,7 +4,8 @@
 //! | module | owns | does not know |
 //! |---|---|---|
 //! | [`programs`] | which program a name stands for | what it does |
-//! | [`cli`] | subcommands, their flags and examples | how they work |
+//! | [`verbs`] | subcommands, their flags and examples | how they work |
+//! | [`cli`] | runs the verb that was asked for, ends with an exit code | how it works |
 //! | [`problem`], [`codes`] | how an error looks, its code and exit code | |
 //! | [`place`] | where the cluster is: flag, environment, context, running `local`, this machine. Pure | files, sockets |
 //! | [`context`] | the file of contexts | which one is used |
@@ -35,6 +36,7 @@ pub mod tail;
 pub mod top;
 pub mod topics;
 pub mod validate;
+pub mod verbs;
 
 use std::process::ExitCode;
 

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn every_verb_and_flag_is_on_the_page_and_text_is_no_request() {
-        let mut command = crate::cli::Args::command();
+        let mut command = crate::verbs::Args::command();
         command.build();
         let page = page(&command);
         for text in [

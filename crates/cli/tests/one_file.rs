@@ -61,7 +61,7 @@ fn every_example_of_the_help_runs_and_no_help_is_long() {
     .unwrap();
     std::fs::write(folder.path().join("nsqd.cfg"), "msg_timeout = \"2m\"\n").unwrap();
     let mut examples = Vec::new();
-    collect(&nsq_cli::cli::Args::command(), &mut examples);
+    collect(&nsq_cli::verbs::Args::command(), &mut examples);
     for (path, example) in &examples {
         let mut help: Vec<&str> = path.split(' ').skip(1).collect();
         help.push("--help");
