@@ -6,8 +6,12 @@ FROM rust:1.95-alpine AS build
 RUN apk add --no-cache ca-certificates musl-dev
 WORKDIR /nsq
 COPY . .
-RUN RUSTFLAGS="-C strip=symbols" cargo build --release --locked \
-    -p nsqd -p nsqlookupd -p nsqadmin -p nsq-tools -p nsq-operator
+RUN RUSTFLAGS="-C strip=symbols" cargo build --release --locked -p nsq-cli -p nsq-operator
+# The one file, and the names that it is called by.
+RUN mkdir /names && cp target/release/nsq /names/ && cd /names && \
+    for name in nsqd nsqlookupd nsqadmin nsq-operator to_nsq nsq_tail nsq_stat nsq_to_file nsq_to_http nsq_to_nsq; do \
+        ln -s nsq "$name"; \
+    done
 
 FROM scratch AS base
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
@@ -19,7 +23,5 @@ COPY --from=build /nsq/target/release/nsq-operator /usr/bin/
 ENTRYPOINT ["/usr/bin/nsq-operator"]
 
 FROM base AS nsq
-COPY --from=build /nsq/target/release/nsqd /nsq/target/release/nsqlookupd /nsq/target/release/nsqadmin \
-    /nsq/target/release/to_nsq /nsq/target/release/nsq_tail /nsq/target/release/nsq_stat \
-    /nsq/target/release/nsq_to_file /nsq/target/release/nsq_to_http /nsq/target/release/nsq_to_nsq /usr/bin/
+COPY --from=build /names/ /usr/bin/
 ENTRYPOINT ["/usr/bin/nsqd"]

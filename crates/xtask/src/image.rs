@@ -24,6 +24,8 @@ pub(crate) struct Image<'a> {
     pub(crate) description: &'a str,
     /// Static programs; the first is what runs when nothing is said.
     pub(crate) programs: &'a [PathBuf],
+    /// Further names of the first program, which it is called by; the first of them is what runs when nothing is said.
+    pub(crate) names: &'a [&'a str],
     /// How hard its layer is packed.
     pub(crate) compression: Compression,
 }
@@ -115,14 +117,23 @@ impl Image<'_> {
             File::open(program)?.read_to_end(&mut bytes)?;
             add(&mut tar, &inside(program), 0o755, &bytes)?;
         }
+        let target = self.programs.first().and_then(|program| program.file_name());
+        for name in self.names {
+            let mut header = header(0o777, tar::EntryType::Symlink);
+            header.set_size(0);
+            tar.append_link(
+                &mut header,
+                format!("{FOLDER}/{name}"),
+                target.unwrap_or_default(),
+            )?;
+        }
         tar.into_inner().map(drop)
     }
 
     fn config(&self, diff: &str) -> Value {
-        let entry = self
-            .programs
-            .first()
-            .map(|program| format!("/{}", inside(program)));
+        let first = self.programs.first().map(|program| inside(program));
+        let named = self.names.first().map(|name| format!("{FOLDER}/{name}"));
+        let entry = named.or(first).map(|path| format!("/{path}"));
         json!({
             "architecture": architecture(),
             "os": "linux",
@@ -311,8 +322,14 @@ pub(crate) fn programs(packages: &[&str], profile: Profile) -> Result<PathBuf, S
 
 /// Programs in the image of the daemons.
 pub(crate) const DAEMONS: [&str; 3] = ["nsqd", "nsqlookupd", "nsqadmin"];
-/// The command-line tools, which are in the image of the daemons too, and their package.
-const TOOLS: [&str; 6] = [
+/// The one file that is every program, its package, and its names in the image; nsqd is what runs when nothing is said.
+const WHOLE: &str = "nsq";
+const WHOLE_PACKAGE: &str = "nsq-cli";
+const NAMES: [&str; 10] = [
+    "nsqd",
+    "nsqlookupd",
+    "nsqadmin",
+    "nsq-operator",
     "to_nsq",
     "nsq_tail",
     "nsq_stat",
@@ -320,7 +337,6 @@ const TOOLS: [&str; 6] = [
     "nsq_to_http",
     "nsq_to_nsq",
 ];
-const TOOLS_PACKAGE: &str = "nsq-tools";
 /// The program in the image of the operator.
 pub(crate) const OPERATOR: [&str; 1] = ["nsq-operator"];
 
@@ -332,16 +348,14 @@ const LARGEST: f64 = 20.0;
 /// # Errors
 /// A build failed, a file cannot be written, or an archive is too large.
 pub(crate) fn release() -> Outcome {
-    let nsq: Vec<&str> = DAEMONS.into_iter().chain([TOOLS_PACKAGE]).collect();
-    let folder = programs(&[&nsq[..], &OPERATOR].concat(), Profile::Release)?;
-    let all = [&DAEMONS[..], &TOOLS].concat();
-    for (base, packages, programs) in [
-        ("nsq", &nsq[..], &all[..]),
-        ("nsq-operator", &OPERATOR, &OPERATOR),
+    let folder = programs(&[&[WHOLE_PACKAGE], &OPERATOR[..]].concat(), Profile::Release)?;
+    for (base, packages, programs, names) in [
+        ("nsq", [WHOLE_PACKAGE], [WHOLE], &NAMES[..]),
+        ("nsq-operator", OPERATOR, OPERATOR, &[]),
     ] {
-        let archive = released(base, programs, &folder)?;
+        let archive = released(base, &programs, names, &folder)?;
         let contents = archive.with_extension("cdx.json");
-        std::fs::write(&contents, contents_of(base, packages)?)
+        std::fs::write(&contents, contents_of(base, &packages)?)
             .map_err(|e| format!("write {}: {e}", contents.display()))?;
         let size = std::fs::metadata(&archive).map_err(|e| format!("read {}: {e}", archive.display()))?;
         println!(
@@ -359,13 +373,14 @@ pub(crate) fn release() -> Outcome {
 }
 
 /// Packs one image of this release; gives the archive.
-fn released(base: &str, names: &[&str], folder: &Path) -> Result<PathBuf, String> {
-    let programs: Vec<PathBuf> = names.iter().map(|program| folder.join(program)).collect();
+fn released(base: &str, programs: &[&str], names: &[&str], folder: &Path) -> Result<PathBuf, String> {
+    let programs: Vec<PathBuf> = programs.iter().map(|program| folder.join(program)).collect();
     let archive = target_dir().join("images").join(format!("{base}.tar"));
     let image = Image {
         name: &released_name(base),
         description: "A message queue: nsqd, nsqlookupd, nsqadmin, their tools, and the operator that runs them",
         programs: &programs,
+        names,
         compression: Compression::best(),
     };
     image.write(&archive)?;
@@ -382,7 +397,7 @@ fn released_name(base: &str) -> String {
 /// The build failed, or the archive cannot be written.
 pub(crate) fn operator() -> Result<(PathBuf, PathBuf), String> {
     let folder = programs(&OPERATOR, Profile::Release)?;
-    let archive = released("nsq-operator", &OPERATOR, &folder)?;
+    let archive = released("nsq-operator", &OPERATOR, &[], &folder)?;
     Ok((folder, archive))
 }
 
@@ -436,4 +451,38 @@ fn component(line: &str) -> Option<(String, String, String)> {
     // The older way to write a choice.
     let license = license.trim_end_matches(" (*)").replace('/', " OR ");
     Some((name.to_owned(), version.to_owned(), license))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_to_the_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(WHOLE);
+        std::fs::write(&file, "a program").unwrap();
+        let image = Image {
+            name: "nsq-rs/nsq:0",
+            description: "",
+            programs: std::slice::from_ref(&file),
+            names: &NAMES,
+            compression: Compression::none(),
+        };
+        let mut layer = Vec::new();
+        image.layer(&mut layer).unwrap();
+        let mut links = Vec::new();
+        for entry in tar::Archive::new(layer.as_slice()).entries().unwrap() {
+            let entry = entry.unwrap();
+            let path = entry.path().unwrap().display().to_string();
+            if entry.header().entry_type() == tar::EntryType::Symlink {
+                assert_eq!(entry.link_name().unwrap().unwrap().as_ref(), Path::new(WHOLE));
+                links.push(path);
+            } else if path.starts_with(FOLDER) && !path.ends_with('/') {
+                assert_eq!((path.as_str(), entry.size()), ("usr/bin/nsq", 9));
+            }
+        }
+        assert_eq!(links, NAMES.map(|name| format!("{FOLDER}/{name}")));
+        assert_eq!(image.config("")["config"]["Entrypoint"], json!(["/usr/bin/nsqd"]));
+    }
 }

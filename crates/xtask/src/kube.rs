@@ -124,6 +124,7 @@ fn pack(archive: &str, name: &str, folder: &Path, programs: &[&str]) -> Result<P
         name,
         description: "For tests",
         programs: &programs,
+        names: &[],
         compression: Compression::fast(),
     };
     image.write(&archive)?;
