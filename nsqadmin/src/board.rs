@@ -442,16 +442,25 @@ async fn poll(
     tasks: Tasks,
 ) {
     let mut over = Duration::ZERO;
+    let mut last_round = Duration::ZERO;
     let wanted_interval = interval;
     loop {
         let interval = owner.pace.interval;
         let began = Instant::now();
         rounds.ask(&mut owner, over);
         let latest = began + interval * 4 / 5;
+        let mut between = began + wanted_interval;
         while !rounds.is_over() {
             tokio::select! {
                 () = tasks.stopping() => return,
                 () = sleep_until(latest) => break,
+                // a long round is shown while it goes on: else all that it replaces would be kept until its end
+                () = sleep_until(between), if interval > wanted_interval => {
+                    between = Instant::now() + wanted_interval;
+                    let mut view = owner.view(&*rounds.clock);
+                    view.snapshot.round = last_round;
+                    publish.send_replace(Arc::new(view));
+                }
                 Some(came) = rounds.questions.next() => rounds.take(&mut owner, came, over),
             }
         }
@@ -465,6 +474,7 @@ async fn poll(
         rounds.upstream.metrics().round(round, owner.pace.interval);
         let mut view = owner.view(&*rounds.clock);
         view.snapshot.round = round;
+        last_round = round;
         publish.send_replace(Arc::new(view));
         // the first round is asked at once, the others are spread
         over = interval * 2 / 5;

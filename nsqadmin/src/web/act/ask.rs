@@ -142,7 +142,11 @@ impl Wish {
             level: verb.level(),
             question: format!("{title}?"),
             button: title,
-            effects: actions.first().map(Action::effect).into_iter().collect(),
+            effects: actions
+                .first()
+                .map(|action| format!("For each of them: {}", lower(&action.effect())))
+                .into_iter()
+                .collect(),
             phrase,
             url: urls::below(base, &["topics"]),
             back: urls::below(base, &["topics"]),
@@ -300,6 +304,13 @@ impl Wish {
         }
         warnings
     }
+}
+
+/// A sentence that goes on.
+fn lower(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// Such as `delete 14 topics`.
