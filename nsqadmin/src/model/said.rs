@@ -43,6 +43,10 @@ pub(crate) struct Said {
     pub(crate) health: String,
     /// Sorted by name.
     pub(crate) topics: Vec<TopicOn>,
+    /// The own queues of all topics in one.
+    pub(crate) own: Numbers,
+    /// All channels in one.
+    pub(crate) channels: Numbers,
 }
 
 /// A topic on one node.
@@ -254,10 +258,12 @@ impl Said {
             start_time,
             health: stats.health,
             topics,
+            ..Self::default()
         };
         if let Some(earlier) = earlier {
             said.rate(earlier);
         }
+        said.sum();
         said
     }
 
@@ -307,30 +313,19 @@ impl Said {
         self.topics.get(at)
     }
 
+    /// Every page that shows nodes asks for these.
+    fn sum(&mut self) {
+        for topic in &self.topics {
+            self.own.add(&topic.own);
+            for channel in &topic.channels {
+                self.channels.add(&channel.numbers);
+            }
+        }
+    }
+
     /// Everything that waits on the node.
     pub(crate) fn depth(&self) -> i64 {
-        self.topics
-            .iter()
-            .map(TopicOn::depth)
-            .fold(0, i64::saturating_add)
-    }
-
-    /// All channels of the node in one.
-    pub(crate) fn channels(&self) -> Numbers {
-        let mut sum = Numbers::default();
-        for channel in self.topics.iter().flat_map(|topic| &topic.channels) {
-            sum.add(&channel.numbers);
-        }
-        sum
-    }
-
-    /// All own queues of topics in one.
-    pub(crate) fn own(&self) -> Numbers {
-        let mut sum = Numbers::default();
-        for topic in &self.topics {
-            sum.add(&topic.own);
-        }
-        sum
+        self.own.depth.saturating_add(self.channels.depth)
     }
 }
 

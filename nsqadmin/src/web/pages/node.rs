@@ -105,7 +105,7 @@ pub(in super::super) fn node(visit: &Visit, key: &str) -> Page {
 }
 
 fn tiles(visit: &Visit, page: &mut Page, node: &NodeState, said: &Said) {
-    let (own, channels) = (said.own(), said.channels());
+    let (own, channels) = (said.own, said.channels);
     page.tile("Version", version(node));
     if said.start_time > 0 {
         page.tile("Up", super::clients::ago(visit.view.snapshot.at, said.start_time));

@@ -94,18 +94,18 @@ fn columns(visit: &Visit) -> Vec<Column<'_, &NodeState>> {
         }),
         number("topics", "Topics", "", |said| Td::many(said.topics.len())),
         number("clients", "Clients", "connected consumers", |said| {
-            said.channels().clients.into()
+            said.channels.clients.into()
         }),
         number("depth", "Depth", "all queues of the node", |said| {
             said.depth().into()
         }),
         number("in_flight", "In flight", "delivered, not answered yet", |said| {
-            said.channels().in_flight.into()
+            said.channels.in_flight.into()
         }),
     ];
     if visit.view.interval.is_some() {
         columns.push(number("in", "In/s", "messages that are published", |said| {
-            Td::rate(said.own().rates.entered, false)
+            Td::rate(said.own.rates.entered, false)
         }));
     }
     columns.extend([
