@@ -287,6 +287,7 @@ fn shells_complete_verbs_flags_and_names_from_the_server() {
             .output()
             .is_err()
         {
+            eprintln!("not asked: {shell} is not installed");
             continue;
         }
         for (line, wanted) in [
