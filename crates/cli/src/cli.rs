@@ -8,10 +8,12 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 use nsq_operator::localworld;
+use nsq_service::clock::{Clock as _, SystemClock};
 
 use crate::cluster::Cluster;
 use crate::context::Home;
 use crate::listing::print;
+use crate::messages::{Listed, State};
 use crate::place::{Environment, PlaceFlags};
 use crate::problem::Problem;
 use crate::topics::{Act, Target};
@@ -20,7 +22,8 @@ use crate::verbs::{
     On, TopicArgs, TopicCommand,
 };
 use crate::{
-    check, codes, completion, contexts, local, man, nodes, place, publish, tail, top, topics, validate,
+    check, codes, completion, contexts, local, man, messages, nodes, place, publish, tail, top, topics,
+    validate,
 };
 
 impl<T: clap::Args> On<T> {
@@ -146,6 +149,31 @@ fn run(args: Args) -> Result<ExitCode, Problem> {
             let (options, cluster) = on.cluster()?;
             wait(tail::run(&options, &cluster))?;
         }
+        Command::Peek(on) => {
+            let (options, cluster) = on.cluster()?;
+            let channel = options.channel.as_deref();
+            shown(State::Ready, &options.topic, channel, &options.form, &cluster)?;
+        }
+        Command::Timers(on) => {
+            let (options, cluster) = on.cluster()?;
+            shown(
+                State::Deferred,
+                &options.topic,
+                Some(&options.channel),
+                &options.form,
+                &cluster,
+            )?;
+        }
+        Command::Dead(on) => {
+            let (options, cluster) = on.cluster()?;
+            shown(
+                State::Dead,
+                &options.topic,
+                Some(&options.channel),
+                &options.form,
+                &cluster,
+            )?;
+        }
         Command::Top(on) => {
             let (options, cluster) = on.cluster()?;
             wait(top::run(&options, &cluster, std::io::stdout().is_terminal()))?;
@@ -215,6 +243,17 @@ fn context(command: ContextCommand) -> Result<(), Problem> {
     };
     told(&done);
     Ok(())
+}
+
+fn shown(
+    state: State,
+    topic: &str,
+    channel: Option<&str>,
+    form: &Listed,
+    cluster: &Cluster,
+) -> Result<(), Problem> {
+    let now = SystemClock::new().unix_nanos();
+    print(&wait(messages::list(state, topic, channel, form, cluster, now))?)
 }
 
 fn topic(command: TopicCommand) -> Result<(), Problem> {

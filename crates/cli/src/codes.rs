@@ -49,6 +49,7 @@ codes! {
     TOPIC_NOT_FOUND NOT_THERE "No node has a topic of this name. `nsq topic list` shows those there are; `nsq topic create` makes one.";
     CHANNEL_NOT_FOUND NOT_THERE "No node has a channel of this name in the topic. `nsq channel list TOPIC` shows those there are.";
     CONTEXT_NOT_FOUND NOT_THERE "No context has this name. `nsq context list` shows those there are; `nsq context set` makes one.";
+    UNSUPPORTED FAILED "No nsqd there can do what was asked: it is Go's, or an older one of ours.\nEach says in its /info what it can do beyond Go's; the error names the nodes and what helps instead.";
     REFUSED FAILED "A daemon answered and said no. Its own words are in the error; `nsq explain WORD` knows those of nsqd.";
     TIMED_OUT FAILED "What was waited for did not come in the time that --timeout gave.";
     INVALID_FILE INVALID "A manifest, a configuration file or the file of contexts is not what it should be; each mistake has its line.";

@@ -27,6 +27,7 @@ pub mod contexts;
 pub mod listing;
 mod local;
 pub mod man;
+pub mod messages;
 pub mod nodes;
 pub mod place;
 pub mod problem;

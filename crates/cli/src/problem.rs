@@ -58,6 +58,14 @@ impl Problem {
                     "see `nsq topic list` for the topics there are",
                 )
             }
+            Cause::Status { .. }
+                if error.is_not_found() && error.to_string().contains("CHANNEL_NOT_FOUND") =>
+            {
+                (
+                    codes::CHANNEL_NOT_FOUND,
+                    "see `nsq channel list TOPIC` for the channels there are",
+                )
+            }
             Cause::Status { .. } if error.is_not_found() => (
                 codes::NOT_NSQ,
                 "give the HTTP address of the daemon (nsqlookupd 4161, nsqd 4151 by default)",

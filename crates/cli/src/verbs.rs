@@ -9,7 +9,7 @@ use nsq_operator::localworld;
 use crate::completion::Shell;
 use crate::listing::Format;
 use crate::place::PlaceFlags;
-use crate::{check, contexts, publish, tail, top, validate};
+use crate::{check, contexts, messages, publish, tail, top, validate};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -18,7 +18,8 @@ use crate::{check, contexts, publish, tail, top, validate};
     version = VERSION,
     about = "Starts, uses, watches and checks an NSQ cluster",
     help_template = "{about}\n\n{usage-heading} {usage}\n\n{subcommands}{after-help}",
-    after_help = "Example:\n  nsq nodes\n\nCalled as nsqd, nsqlookupd, nsqadmin, nsq-operator or a tool, it is that program."
+    disable_help_subcommand = true,
+    after_help = "Example:\n  nsq nodes\nCalled as nsqd, nsqlookupd, nsqadmin, nsq-operator or a tool, it is that program."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -50,6 +51,15 @@ pub(crate) enum Command {
     /// Show channels by depth, growth or age
     #[command(after_help = "Example:\n  nsq top --by age")]
     Top(On<top::Options>),
+    /// Show messages that wait, without consuming them
+    #[command(after_help = "Example:\n  nsq peek test")]
+    Peek(On<messages::PeekOptions>),
+    /// Show deferred messages and when they are due
+    #[command(after_help = "Example:\n  nsq timers test tail")]
+    Timers(On<messages::ChannelOptions>),
+    /// Show messages that were given up
+    #[command(after_help = "Example:\n  nsq dead test tail")]
+    Dead(On<messages::ChannelOptions>),
     /// List and change topics
     #[command(subcommand, after_help = "Example:\n  nsq topic list -o name")]
     Topic(TopicCommand),

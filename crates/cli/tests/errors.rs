@@ -44,6 +44,10 @@ const CASES: &[&str] = &[
     "nsq nodes --context missing",
     "nsq context use missing",
     "nsq context delete missing",
+    // what this nsqd cannot do
+    "nsq peek t --lookupd LOOKUPD",
+    "nsq timers t c --lookupd LOOKUPD",
+    "nsq dead t c --lookupd LOOKUPD",
     // losing messages
     "nsq topic delete t --lookupd LOOKUPD",
     "nsq topic empty t --yes u --lookupd LOOKUPD",

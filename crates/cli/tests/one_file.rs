@@ -84,9 +84,11 @@ fn every_example_of_the_help_runs_and_no_help_is_long() {
         }
         let args: Vec<&str> = example.split(' ').skip(1).collect();
         let ended = run(&args);
+        // What nsqd has no endpoints for yet is told.
+        let is_missing = ["nsq peek", "nsq timers", "nsq dead"].contains(&path.as_str());
         assert_eq!(
-            ended.code,
-            Some(0),
+            (ended.code, ended.stderr.contains("UNSUPPORTED")),
+            (Some(is_missing.into()), is_missing),
             "{path}: {example}: {ended:?}\n{}",
             local.text()
         );

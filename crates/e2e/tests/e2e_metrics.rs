@@ -242,7 +242,8 @@ fn ex_035_the_other_daemons_show_their_names() {
     for (sample, expected) in [
         ("nsqlookupd_producers", 1.0),
         ("nsqlookupd_inactive_producers", 0.0),
-        ("nsqlookupd_topics", 1.0),
+        // The published one, and the one that was made over nsqadmin.
+        ("nsqlookupd_topics", 2.0),
         ("nsqlookupd_channels", 1.0),
         ("nsqlookupd_tcp_connections", 1.0),
         (

@@ -265,6 +265,29 @@ impl Client {
         self.get(authority, &path).await
     }
 
+    /// Messages that wait in an nsqd that has the extension `messages`.
+    ///
+    /// # Errors
+    /// Any [`Cause`].
+    pub async fn nsqd_messages(
+        &self,
+        authority: &str,
+        request: &nsqd::MessagesRequest,
+    ) -> Result<nsqd::Messages, Error> {
+        // Of all characters of a name only this one has a meaning in a URL.
+        let name = |name: &str| name.replace('#', "%23");
+        let (topic, limit) = (name(&request.topic), request.limit);
+        let path = match &request.channel {
+            Some(channel) => format!(
+                "/channel/messages?topic={topic}&channel={}&state={}&limit={limit}",
+                name(channel),
+                request.state
+            ),
+            None => format!("/topic/messages?topic={topic}&limit={limit}"),
+        };
+        self.get(authority, &path).await
+    }
+
     /// `/nodes` of an nsqlookupd.
     ///
     /// # Errors

@@ -337,12 +337,6 @@ impl TopicOn {
             .ok()?;
         self.channels.get(at)
     }
-
-    /// Own queue and channels.
-    pub(crate) fn depth(&self) -> i64 {
-        let channels = self.channels.iter().map(|channel| channel.numbers.depth);
-        channels.fold(self.own.depth, i64::saturating_add)
-    }
 }
 
 fn topic_on(stats: &TopicStats, names: &mut Names) -> TopicOn {

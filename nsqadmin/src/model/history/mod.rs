@@ -206,7 +206,7 @@ impl History {
                 .entry(node.key.clone())
                 .or_insert_with(|| Entity::new(NODE));
             let said = node.now();
-            let (own, channels) = (said.map(super::Said::own), said.map(super::Said::channels));
+            let (own, channels) = (said.map(|said| said.own), said.map(|said| said.channels));
             let value = |metric| match metric {
                 Depth => said.map_or(f32::NAN, |said| level(said.depth())),
                 In => own.map_or(f32::NAN, |own| own.rates.entered),
