@@ -19,6 +19,7 @@ pub struct Parked(Form);
 enum Form {
     /// One short message: [`HEADER`], then its body.
     Packed(Box<[u8]>),
+    /// Anything else, without the rest of a much larger block.
     Whole(Box<Run>),
 }
 
@@ -67,7 +68,7 @@ impl From<Run> for Parked {
             return Self(Form::Packed(packed.into_boxed_slice()));
         }
         drop(messages);
-        Self(Form::Whole(Box::new(run.held_back(0))))
+        Self(Form::Whole(Box::new(run.unpinned().held_back(0))))
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use nsq_client::ChannelName;
 use nsq_http_api::client::Error;
 use nsq_http_api::nsqd::TopicStats;
+use nsq_service::http::encode_component;
 use serde::Serialize;
 
 use crate::cluster::{Cluster, Measured, Node, warn};
@@ -74,10 +75,14 @@ impl Target {
     }
 
     fn path(&self, act: Act) -> String {
-        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let mut path = format!("/{}/{}?topic={}", self.kind(), act.words().0, encode(&self.topic));
+        let mut path = format!(
+            "/{}/{}?topic={}",
+            self.kind(),
+            act.words().0,
+            encode_component(&self.topic)
+        );
         if let Some(channel) = &self.channel {
-            path.push_str(&format!("&channel={}", encode(channel)));
+            path.push_str(&format!("&channel={}", encode_component(channel)));
         }
         path
     }

@@ -174,8 +174,9 @@ impl Basic {
         if self.is_shut_out(from) {
             return Err(Wrong::TooOften);
         }
+        let logins = Arc::clone(&self.state.lock().logins);
         let identity = match credentials(header) {
-            Some((name, password)) => self.verify(name, password).await,
+            Some((name, password)) => self.verify(Arc::clone(&logins), name, password).await,
             None => None,
         };
         let Some(identity) = identity else {
@@ -187,12 +188,14 @@ impl Basic {
         if state.known.len() >= MAX_KNOWN {
             state.known.clear();
         }
-        state.known.insert(key, identity.clone());
+        // a login that a newer file no longer has must not outlive it
+        if Arc::ptr_eq(&state.logins, &logins) {
+            state.known.insert(key, identity.clone());
+        }
         Ok(identity)
     }
 
-    async fn verify(&self, name: String, password: String) -> Option<Identity> {
-        let logins = Arc::clone(&self.state.lock().logins);
+    async fn verify(&self, logins: Arc<Logins>, name: String, password: String) -> Option<Identity> {
         // never closed
         let _permit = self.hashing.acquire().await;
         let (tell, told) = oneshot::channel();

@@ -318,7 +318,7 @@ impl InFlight {
 
 impl Aside {
     fn into_run(self) -> Run {
-        let run = Run::single(self.block, self.index, self.attempts).unpinned();
+        let run = Run::single(self.block, self.index, self.attempts);
         if self.returned { run.returned() } else { run }
     }
 }

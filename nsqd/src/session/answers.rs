@@ -3,6 +3,7 @@
 use super::negotiate::Granted;
 use super::{Session, Stop, unless_closed};
 use crate::auth::Request;
+use crate::block::Run;
 use crate::broker::CannotSubscribe;
 use crate::channel::SubscribeRefused;
 use crate::client::{ClientState, Compression, Identity, Locality};
@@ -201,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return;
         }
         if delay.is_zero() {
-            channel.put_back(gauges, [run], &mut self.effects);
+            channel.put_back(gauges, [run.unpinned()], &mut self.effects);
         } else {
             let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
             channel.put_back_later(gauges, run, delay, &mut self.effects);
@@ -238,6 +239,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             in_flight.expire(now, &mut runs);
         }
+        // Copied without a lock.
+        let runs: Vec<Run> = runs.into_iter().map(Run::unpinned).collect();
         let count = i64::try_from(runs.len()).unwrap_or(i64::MAX);
         self.client.counters.in_flight.fetch_sub(count, Relaxed);
         subscription
