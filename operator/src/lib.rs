@@ -15,6 +15,7 @@
 //! | [`cli`] | subcommands and exit codes | |
 //! | [`plan`] | every decision about a cluster, as a function of what was seen | clients, clocks, files, worlds |
 //! | [`check`] | messages through a cluster and back, as any client would | Kubernetes, local mode |
+//! | [`preflight`] | what an install needs of a Kubernetes cluster, what was seen there | clients, what is wrong |
 //! | [`render`] | child objects of a manifest as text | files, the cluster |
 
 pub mod api;
@@ -30,6 +31,7 @@ pub mod install;
 pub mod kubeworld;
 pub mod localworld;
 pub mod plan;
+pub mod preflight;
 pub mod render;
 pub mod series;
 pub mod world;

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
+use nsq_http_api::messages::State;
 use nsq_operator::localworld;
 use nsq_service::clock::{Clock as _, SystemClock};
 
 use crate::cluster::Cluster;
 use crate::context::Home;
 use crate::listing::print;
-use crate::messages::{Listed, State};
+use crate::messages::Listed;
 use crate::place::{Environment, PlaceFlags};
 use crate::problem::Problem;
 use crate::topics::{Act, Target};
@@ -179,9 +180,14 @@ fn run(args: Args) -> Result<ExitCode, Problem> {
             wait(top::run(&options, &cluster, std::io::stdout().is_terminal()))?;
         }
         Command::Check(on) => {
-            let (options, cluster) = on.cluster()?;
-            let report = wait(check::run(&options, &cluster, &check::tag()))?;
-            print(&match options.output {
+            let output = on.verb.output;
+            let report = if on.verb.pre.pre {
+                wait(check::pre::run(&on.verb.pre))?
+            } else {
+                let (options, cluster) = on.cluster()?;
+                wait(check::run(&options, &cluster, &check::tag()))?
+            };
+            print(&match output {
                 check::Form::Text => report.text(),
                 check::Form::Json => report.json(),
             })?;

@@ -315,6 +315,50 @@ pub const FINDINGS: &[(&str, &str)] = &[
         "MESSAGES_LOST",
         "Messages that the check sent did not all come back: some part of the way does not work.",
     ),
+    (
+        "KUBERNETES_OLD",
+        "The API server is older than what the operator works with: its rules of manifests and volumes are missing there.",
+    ),
+    (
+        "RIGHTS_MISSING",
+        "Whoever installs has to be allowed to make the objects of the install, and all that the operator may do: nobody can grant more\nthan what he has, but with the verb escalate. `nsq-operator install` prints the objects.",
+    ),
+    (
+        "STORAGE_CLASS_NONE",
+        "Volumes of nsqd are claimed from the default storage class, and there is none: their pods would wait forever.",
+    ),
+    (
+        "STORAGE_CLASS_MISSING",
+        "The storage class that was named is not in the cluster: the pods of nsqd would wait for their volumes forever.",
+    ),
+    (
+        "STORAGE_CLASS_MANY",
+        "Several storage classes are the default. Kubernetes takes the newest of them, which may not be the one you have in mind.",
+    ),
+    (
+        "STORAGE_CLASS_FIXED",
+        "Volumes of this storage class keep their size: a larger spec.nsqd.storage.size cannot be followed.",
+    ),
+    (
+        "DEFINITION_MISSING",
+        "Some definitions of NSQ's kinds are installed and not all: the operator waits until the rest is there too.",
+    ),
+    (
+        "DEFINITION_OTHER",
+        "A definition is that of another release. The API server drops the fields that it does not know.",
+    ),
+    (
+        "NAMESPACE_ENDING",
+        "A namespace that is being deleted takes no new objects. Finalizers of what is in it may hold it up.",
+    ),
+    (
+        "POD_SECURITY_LOW",
+        "The namespace lets pods do more than those of NSQ need. They run under the level restricted.",
+    ),
+    (
+        "NOT_READABLE",
+        "This was not checked, because it could not be read; the reason is the API server's.",
+    ),
 ];
 
 /// What exit codes mean.

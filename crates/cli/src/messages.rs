@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 use nsq_http_api::client::Error;
-use nsq_http_api::nsqd::{Message, Messages, MessagesRequest};
+use nsq_http_api::messages::{EXTENSION, Message, Messages, MessagesRequest, State};
 use serde::Serialize;
 
 use crate::cluster::{Cluster, Node, warn};
@@ -11,40 +11,18 @@ use crate::listing::{self, Format, Row};
 use crate::problem::{Problem, one_line};
 use crate::{codes, publish, topics};
 
-/// What an nsqd that can be looked into has in its list.
-const EXTENSION: &str = "messages";
 /// Characters of a body in a table.
 const PREVIEW: usize = 60;
 
-/// Which messages of a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Those that wait for a consumer.
-    Ready,
-    /// Those that wait for their time.
-    Deferred,
-    /// Those that were given up.
-    Dead,
-}
-
-impl State {
-    const fn argument(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Deferred => "deferred",
-            Self::Dead => "dead",
+/// What to do where no nsqd can be looked into.
+fn instead(state: State, topic: &str) -> String {
+    match state {
+        State::Ready | State::InFlight => {
+            format!("count them with `nsq top`, or consume them with `nsq tail {topic}`")
         }
-    }
-
-    /// What to do where no nsqd can be looked into.
-    fn instead(self, topic: &str) -> String {
-        match self {
-            Self::Ready => format!("count them with `nsq top`, or consume them with `nsq tail {topic}`"),
-            Self::Deferred => format!("`nsq channel list {topic}` shows how many there are"),
-            Self::Dead => {
-                "these nsqds have no dead letters: consumers that give up log or publish what they drop"
-                    .into()
-            }
+        State::Deferred => format!("`nsq channel list {topic}` shows how many there are"),
+        State::Dead => {
+            "these nsqds have no dead letters: consumers that give up log or publish what they drop".into()
         }
     }
 }
@@ -179,8 +157,9 @@ pub async fn list(
     let request = MessagesRequest {
         topic,
         channel,
-        state: state.argument(),
+        state,
         limit: form.count,
+        ..MessagesRequest::default()
     };
     let asked = able
         .iter()
@@ -216,7 +195,7 @@ async fn able(state: State, topic: &str, nodes: Vec<Node>, cluster: &Cluster) ->
         let what = format!(
             "no nsqd can show the messages that it has: their /info names no extension {EXTENSION:?}"
         );
-        return Err(Problem::new(codes::UNSUPPORTED, what, state.instead(topic)).at(others.join(", ")));
+        return Err(Problem::new(codes::UNSUPPORTED, what, instead(state, topic)).at(others.join(", ")));
     }
     for other in others {
         warn(&format!("not looked into: {other}"));

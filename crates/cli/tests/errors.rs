@@ -27,6 +27,7 @@ const CASES: &[&str] = &[
     "nsq pub t x --delay soon",
     "nsq nodes -o xml",
     "nsq check --messages many",
+    "nsq check --storage-class fast",
     "nsq explain NO_SUCH",
     "nsq validate",
     "nsq validate other.cfg",

@@ -24,7 +24,7 @@ pub use target::Target;
 pub use tls::Tls;
 use tokio::time::timeout;
 
-use crate::{lookupd, nsqd};
+use crate::{lookupd, messages, nsqd};
 
 /// Limits of one request, and how servers are verified.
 #[derive(Clone, Debug)]
@@ -272,20 +272,9 @@ impl Client {
     pub async fn nsqd_messages(
         &self,
         authority: &str,
-        request: &nsqd::MessagesRequest,
-    ) -> Result<nsqd::Messages, Error> {
-        // Of all characters of a name only this one has a meaning in a URL.
-        let name = |name: &str| name.replace('#', "%23");
-        let (topic, limit) = (name(&request.topic), request.limit);
-        let path = match &request.channel {
-            Some(channel) => format!(
-                "/channel/messages?topic={topic}&channel={}&state={}&limit={limit}",
-                name(channel),
-                request.state
-            ),
-            None => format!("/topic/messages?topic={topic}&limit={limit}"),
-        };
-        self.get(authority, &path).await
+        request: &messages::MessagesRequest,
+    ) -> Result<messages::Messages, Error> {
+        self.get(authority, &request.path()).await
     }
 
     /// `/nodes` of an nsqlookupd.

@@ -9,7 +9,9 @@
 
 pub mod lifecycle;
 pub mod lookupd;
+pub mod messages;
 pub mod nsqd;
+pub mod policy;
 
 #[cfg(feature = "client")]
 pub mod client;

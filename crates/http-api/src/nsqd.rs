@@ -44,60 +44,6 @@ pub struct Info {
     pub release: Option<String>,
 }
 
-/// Which messages of a queue are listed by `GET /channel/messages`, or `GET /topic/messages` without a channel (extensions spec 8.1).
-#[derive(Clone, Debug)]
-pub struct MessagesRequest {
-    /// Name of the topic.
-    pub topic: String,
-    /// Name of the channel; none for what waits in the topic itself.
-    pub channel: Option<String>,
-    /// `ready`, `in_flight`, `deferred` or `dead`; of a channel only.
-    pub state: &'static str,
-    /// 1 to 1000.
-    pub limit: u32,
-}
-
-/// What is listed, one page of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Messages {
-    /// In the order in which they would be delivered or are due.
-    pub messages: Vec<Message>,
-    /// Where the next page begins; empty on the last one.
-    pub next: String,
-}
-
-/// A message that is looked at.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Message {
-    /// 16 characters.
-    pub id: String,
-    /// When it was published, nanoseconds since 1970.
-    pub timestamp: i64,
-    /// Deliveries so far.
-    pub attempts: u32,
-    /// Bytes of the body.
-    pub size: u64,
-    /// The body, or its beginning, where it is UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
-    /// The same where it is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_base64: Option<String>,
-    /// Only its beginning is shown.
-    pub truncated: bool,
-    /// When it is due, nanoseconds since 1970; of deferred ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub due: Option<i64>,
-    /// Why it waits: `publish`, `requeue` or `timeout`; of deferred ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// Why and when it was given up; of dead ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dead_letter: Option<serde_json::Value>,
-}
-
 /// `GET /stats?format=json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

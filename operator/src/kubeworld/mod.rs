@@ -8,6 +8,7 @@
 //! | `apply`, `requests`, `deletes`, `status`, `writer`, `problem`, `memory` | what a pass does, and what it remembers for the next one |
 //! | `lease` | who may do anything |
 //! | `definitions` | whether our kinds are installed, and as this release knows them |
+//! | `survey` | what an API server is like before an install |
 //! | `client`, `serve`, `metrics`, `log`, `options` | the process around it |
 //!
 //! It decides nothing about nodes: that is [`plan`](crate::plan). Nothing is written but through `writer`.
@@ -35,6 +36,7 @@ mod serve;
 mod slots;
 mod status;
 mod store;
+pub mod survey;
 mod trim;
 mod watches;
 mod world;

@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `facts` | what was seen: plain values, failures included |
 //! | `nodes`, `queues` | what of it is wrong. Pure |
+//! | `pre` | what is wrong with a Kubernetes cluster before an install |
 //! | `report` | how it is told |
 
 mod facts;
 mod nodes;
+pub mod pre;
 mod queues;
 mod report;
 
@@ -46,6 +48,9 @@ pub struct Options {
     /// Form: text or json
     #[arg(short, long, value_enum, default_value = "text", hide_possible_values = true)]
     pub output: Form,
+    /// A Kubernetes cluster before an install.
+    #[command(flatten)]
+    pub pre: pre::Before,
 }
 
 /// Sets the topic of this check apart from that of another one on this machine or at another time.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::facts::Facts;
 
-/// What is looked at, in this order.
+/// What is looked at, in this order; the last five before an install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
@@ -22,18 +22,19 @@ pub enum Category {
     Channels,
     /// There and back.
     Messages,
+    /// The API server.
+    Kubernetes,
+    /// What whoever installs may do there.
+    Rights,
+    /// Where volumes come from.
+    Storage,
+    /// Of our kinds.
+    Definitions,
+    /// Where pods are to run.
+    Namespaces,
 }
 
 impl Category {
-    const ALL: [Self; 6] = [
-        Self::Nsqlookupd,
-        Self::Nodes,
-        Self::Connections,
-        Self::Topics,
-        Self::Channels,
-        Self::Messages,
-    ];
-
     const fn word(self) -> &'static str {
         match self {
             Self::Nsqlookupd => "nsqlookupd",
@@ -42,6 +43,11 @@ impl Category {
             Self::Topics => "topics",
             Self::Channels => "channels",
             Self::Messages => "messages",
+            Self::Kubernetes => "kubernetes",
+            Self::Rights => "rights",
+            Self::Storage => "storage",
+            Self::Definitions => "definitions",
+            Self::Namespaces => "namespaces",
         }
     }
 }
@@ -110,9 +116,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(facts: &Facts, messages: String, mut findings: Vec<Finding>) -> Self {
-        findings.sort();
-        findings.dedup();
+    pub(super) fn new(facts: &Facts, messages: String, findings: Vec<Finding>) -> Self {
         let stats = || {
             facts
                 .nodes
@@ -158,6 +162,13 @@ impl Report {
             ),
             (Category::Messages, messages),
         ];
+        Self::of(summary, findings)
+    }
+
+    /// What was looked at, in this order, and what was found.
+    pub(super) fn of(summary: Vec<(Category, String)>, mut findings: Vec<Finding>) -> Self {
+        findings.sort();
+        findings.dedup();
         Self {
             ok: !findings.iter().any(|finding| finding.wrong),
             summary,
@@ -176,15 +187,13 @@ impl Report {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for category in Category::ALL {
-            let of: Vec<&Finding> = self.findings.iter().filter(|f| f.category == category).collect();
+        for (category, line) in &self.summary {
+            let of: Vec<&Finding> = self.findings.iter().filter(|f| f.category == *category).collect();
             let sign = match (of.is_empty(), of.iter().any(|finding| finding.wrong)) {
                 (true, _) => '✓',
                 (_, false) => '!',
                 (_, true) => '✗',
             };
-            let line = self.summary.iter().find(|(of, _)| *of == category);
-            let line = line.map_or("", |(_, line)| line);
             let _ = writeln!(text, "{sign} {:11}  {line}", category.word());
             for finding in of {
                 let sign = if finding.wrong { '✗' } else { '!' };
