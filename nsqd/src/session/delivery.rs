@@ -10,6 +10,48 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Deliveries after which the common client libraries give a message up.
 const EXPECTED_ATTEMPTS: u16 = 5;
+/// A window that was full is filled again once this part of it is free.
+const REFILL_PART: usize = 8;
+/// Or so many ns after a part of it, however small, became free.
+const REFILL_WITHIN: u64 = 1_000_000;
+
+/// Whether the window was full, and then when it is filled again.
+///
+/// Most clients write once for each `FIN`. To answer each with one message costs both sides a wake-up, a read and a write
+/// per message; a consumer that holds all it may hold has work, and lacks nothing when a few messages come together.
+/// Nothing is held back from a window that was not full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Refill {
+    /// There was room after the last take.
+    #[default]
+    AtOnce,
+    /// The window is full.
+    Full,
+    /// A small part of it is free; it is filled again then, in monotonic ns.
+    Due(u64),
+}
+
+impl Refill {
+    /// Whether `room` of a window of `size` is to be filled now; with a size of 0 any room is.
+    fn begins(&mut self, room: usize, size: usize, now: impl FnOnce() -> u64) -> bool {
+        let small = room.saturating_mul(REFILL_PART) < size;
+        *self = match *self {
+            _ if room == 0 => Self::Full,
+            Self::Full if small => Self::Due(now().saturating_add(REFILL_WITHIN)),
+            Self::Due(at) if small && now() < at => Self::Due(at),
+            _ => Self::AtOnce,
+        };
+        *self == Self::AtOnce
+    }
+
+    /// When a take is due that waits only for that.
+    pub(super) const fn due(self) -> Option<u64> {
+        match self {
+            Self::Due(at) => Some(at),
+            Self::AtOnce | Self::Full => None,
+        }
+    }
+}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Takes messages while the window and the output buffer have room. Whether there may be more to take.
@@ -18,8 +60,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return false;
         }
         loop {
-            let window = self.window();
-            if window == 0 {
+            let (window, size) = self.window();
+            // A client that wants no buffer wants nothing held back.
+            let patient = if self.negotiated.output_buffer_size > 1 {
+                size
+            } else {
+                0
+            };
+            let timers = &self.broker.engine.timers;
+            if !self.refill.begins(window, patient, || timers.now()) {
                 return false;
             }
             if self.output.pending() >= TURN_BYTES {
@@ -31,13 +80,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// How many more messages the consumer may hold.
-    fn window(&self) -> usize {
+    /// How many more messages the consumer may hold, and how many in all.
+    fn window(&self) -> (usize, usize) {
         let ready = usize::try_from(self.client.ready_count.load(Relaxed)).unwrap_or(0);
         if ready == 0 {
-            0
+            (0, 0)
         } else {
-            ready.saturating_sub(self.client.in_flight.lock().len())
+            (ready.saturating_sub(self.client.in_flight.lock().len()), ready)
         }
     }
 
@@ -150,5 +199,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         {
             subscription.channel.pass_on(&mut self.effects);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{REFILL_WITHIN, Refill};
+
+    /// What a window of `size` does when `room` of it is free at `now`, one after the other.
+    fn begins(size: usize, looks: &[(usize, u64)]) -> Vec<bool> {
+        let mut refill = Refill::default();
+        looks
+            .iter()
+            .map(|&(room, now)| refill.begins(room, size, || now))
+            .collect()
+    }
+
+    #[test]
+    fn a_window_that_was_never_full_is_filled_at_once() {
+        assert_eq!(begins(2500, &[(2500, 0), (1, 0), (3, 1)]), [true, true, true]);
+    }
+
+    #[test]
+    fn a_full_window_is_filled_again_once_an_eighth_of_it_is_free() {
+        assert_eq!(
+            begins(16, &[(0, 0), (1, 1), (2, 2), (1, 3)]),
+            [false, false, true, true]
+        );
+    }
+
+    #[test]
+    fn a_full_window_is_filled_again_after_a_while_however_little_is_free() {
+        assert_eq!(
+            begins(
+                2500,
+                &[(0, 5), (1, 7), (9, 6 + REFILL_WITHIN), (9, 7 + REFILL_WITHIN)]
+            ),
+            [false, false, false, true]
+        );
+    }
+
+    #[test]
+    fn a_small_window_waits_for_nothing() {
+        assert_eq!(
+            begins(8, &[(0, 0), (1, 0), (0, 0), (1, 0)]),
+            [false, true, false, true]
+        );
+        assert_eq!(begins(1, &[(0, 0), (1, 0)]), [false, true]);
+        assert_eq!(begins(0, &[(0, 0), (1, 0)]), [false, true]);
     }
 }

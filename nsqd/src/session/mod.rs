@@ -1,7 +1,8 @@
 //! One client connection: one task that reads, parses, publishes, takes and writes, in turns.
 //!
 //! A turn takes what is there: all commands in the read buffer, all messages up to the window, all answers, one write. It
-//! never waits to have more to do, so under load batches grow by themselves and without load there is no delay.
+//! never waits to have more to do, so under load batches grow by themselves and without load there is no delay. The one exception
+//! is a consumer that holds all it may hold, see [`delivery`].
 //!
 //! | module | what |
 //! |---|---|
@@ -34,6 +35,7 @@ use crate::effects::Effects;
 use crate::latency::Finished;
 use crate::options::TlsRequired;
 use authorizing::Authorized;
+use delivery::Refill;
 use input::Input;
 use negotiate::Negotiated;
 use nsq_protocol::v2::{FrameType, HEARTBEAT};
@@ -194,6 +196,7 @@ struct Session<S> {
     effects: Effects,
     /// Scratch of a take.
     runs: Vec<Run>,
+    refill: Refill,
     random: u64,
     /// Whether the last wake has not been used for a take yet.
     woken: bool,
@@ -234,6 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             subscription: None,
             effects: Effects::default(),
             runs: Vec::new(),
+            refill: Refill::default(),
             woken: false,
             times: Times {
                 line_since: now,
@@ -408,6 +412,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.times.heartbeat_at,
             self.read_deadline(),
             self.write_deadline(),
+            self.refill.due(),
             in_flight,
         ]
         .into_iter()

@@ -64,7 +64,7 @@ pub struct Negotiated {
     pub heartbeat: Option<Duration>,
     /// Base of the read and write deadlines: the interval of the latest `IDENTIFY`.
     pub deadline_base: Option<Duration>,
-    /// Bytes; 1 unbuffered. An upper bound only: everything is sent at the end of a turn.
+    /// Bytes; 1 unbuffered. An upper bound only: what was taken is sent at the end of the turn.
     pub output_buffer_size: i64,
     /// An upper bound only, see above.
     pub output_buffer_timeout: Duration,

@@ -83,6 +83,29 @@ fn nd_086_the_window_opens_with_an_answer() {
     conn.expect_silence(WHILE);
 }
 
+/// One free place of a hundred is filled too, soon or at once as the client wants.
+#[test]
+fn a_large_window_that_was_full_is_filled_again() {
+    let daemon = nsqd!();
+    for identify in ["{}", r#"{"output_buffer_size":-1}"#] {
+        let mut conn = daemon.connect();
+        conn.identify(identify);
+        conn.expect_ok();
+        conn.subscribe("t", "c");
+        publish(&daemon, 103);
+        conn.command("RDY 100");
+        let messages = receive(&mut conn, 100);
+        conn.expect_silence(WHILE);
+        for message in &messages[..3] {
+            conn.finish(message);
+            conn.message();
+        }
+        conn.command("CLS");
+        drop(conn);
+        daemon.post("/channel/empty?topic=t&channel=c", b"");
+    }
+}
+
 #[test]
 fn nd_087_a_smaller_window_waits_for_answers() {
     let daemon = nsqd!();
