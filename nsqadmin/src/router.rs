@@ -14,6 +14,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
         .measured(measured)
         .packing()
         .guarded(gate)
+        .missing(web::nowhere)
         // Outside the base path: scrapers ask all programs for the same one.
         .route(
             Route::plain(Method::GET, "/metrics", metrics::page)
@@ -49,34 +50,39 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Shared> {
         .route(Route::plain(Method::GET, "/render", api::render))
         .route(Route::v1(Method::GET, "/config/:opt", api::show_config))
         .route(Route::v1(Method::PUT, "/config/:opt", api::change_config).reads_body())
-        .route(Route::plain(Method::GET, "/", web::live_page))
-        .route(Route::plain(Method::GET, "/topics", web::live_page))
+        .route(page("/", web::live_page))
+        .route(page("/topics", web::live_page))
         .route(Route::plain(Method::POST, "/topics", web::post_topics).reads_body())
-        .route(Route::plain(Method::GET, "/topics/:topic", web::live_page))
+        .route(page("/topics/:topic", web::live_page))
         .route(Route::plain(Method::POST, "/topics/:topic", web::post_topic).reads_body())
-        .route(Route::plain(
-            Method::GET,
-            "/topics/:topic/:channel",
-            web::live_page,
-        ))
+        .route(page("/topics/:topic/:channel", web::live_page))
         .route(Route::plain(Method::POST, "/topics/:topic/:channel", web::post_topic).reads_body())
-        .route(Route::plain(Method::GET, "/nodes", web::live_page))
-        .route(Route::plain(Method::GET, "/nodes/:node", web::live_page))
-        .route(Route::plain(Method::GET, "/lookup", web::lookup))
+        .route(page("/nodes", web::live_page))
+        .route(page("/nodes/:node", web::live_page))
+        .route(page("/lookup", web::lookup))
         .route(Route::plain(Method::POST, "/lookup", web::post_lookup).reads_body())
-        .route(Route::plain(Method::GET, "/counter", web::live_page))
-        .route(Route::plain(Method::GET, "/cluster", web::live_page))
-        .route(Route::plain(Method::GET, "/timers", web::live_page))
-        .route(Route::plain(Method::GET, "/dead", web::live_page))
-        .route(Route::plain(Method::GET, "/audit", web::live_page))
-        .route(Route::plain(Method::GET, "/audit/:id", web::live_page))
+        .route(page("/counter", web::live_page))
+        .route(page("/cluster", web::live_page))
+        .route(page("/timers", web::live_page))
+        .route(page("/dead", web::live_page))
+        .route(page("/audit", web::live_page))
+        .route(page("/audit/:id", web::live_page))
         .route(Route::plain(Method::POST, "/audit/:id", web::post_again).reads_body())
         .route(Route::plain(Method::GET, "/stream", web::stream))
-        .route(Route::plain(Method::GET, "/search", web::search))
-        .route(Route::plain(Method::GET, "/settings", web::settings))
+        .route(page("/search", web::search))
+        .route(page("/settings", web::settings))
         .route(Route::plain(Method::POST, "/settings", web::post_settings).reads_body())
-        .route(Route::plain(Method::GET, "/help", web::help))
-        .route(Route::plain(Method::GET, "/static/:asset", web::asset).logged_at_debug())
+        .route(page("/help", web::help))
+        .route(page("/static/:asset", web::asset).logged_at_debug())
+}
+
+/// A page: `HEAD` asks for it too.
+fn page<F, R>(path: &'static str, handler: F) -> Route<Shared>
+where
+    F: Fn(Arc<Shared>, Request) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Reply, Failure>> + Send + 'static,
+{
+    Route::plain(Method::GET, path, handler).with_head()
 }
 
 /// The paths of the ops listener (extensions spec 14.1), without the base path.

@@ -5,6 +5,9 @@ const html = window.trustedTypes
   ? window.trustedTypes.createPolicy("nsqadmin", { createHTML: (text) => text })
   : { createHTML: (text) => text };
 const CLASSES = ["number", "zero", "unknown", "partial"];
+const STILL = matchMedia("(prefers-reduced-motion: reduce)");
+const HELD = 10000;
+const FADE = 5000;
 const home = root.dataset.home.replace(/\/$/, "");
 
 // ---- Live values ----
@@ -18,6 +21,8 @@ const live = {
   timer: 0,
   silence: 0,
   once: false,
+  asking: null,
+  isOpen: false,
 };
 
 function say(text, state) {
@@ -27,30 +32,39 @@ function say(text, state) {
 
 function age() {
   if (live.paused || !live.at) return;
+  for (const [element, own] of held) put(element, own.markup);
   const seconds = Math.max(0, Math.round(Date.now() / 1000 - live.at));
   const late = seconds > 3 * Number(root.dataset.every);
-  say(late ? `▲ Stale ${seconds} s` : `● Live ${seconds} s`, late ? "stale" : "live");
+  if (late) say(`▲ Stale ${seconds} s`, "stale");
+  else if (live.isOpen) say(held.size ? "● Live, updating…" : `● Live ${seconds} s`, "live");
   document.body.classList.toggle("late", late);
 }
 
-function isHeld(element) {
+/** Somebody reads or uses it: a chart under the pointer, a control with focus, selected text. */
+function isUsed(element) {
   const selection = document.getSelection();
+  const focus = document.activeElement;
   return element.matches(":hover") && element.querySelector("svg[role=img]")
-    || (element.contains(document.activeElement) && document.activeElement !== document.body)
+    || (element.contains(focus) && focus.matches("input, select, textarea, svg"))
     || (selection && !selection.isCollapsed && element.contains(selection.anchorNode));
 }
 
 const held = new Map();
 
+/** New content now, or a little later while the old is used. Open details and focus stay. */
 function put(element, markup) {
-  if (isHeld(element)) {
-    held.set(element, markup);
+  const since = held.get(element)?.since ?? Date.now();
+  if (isUsed(element) && Date.now() - since < HELD) {
+    held.set(element, { markup, since });
     return;
   }
   held.delete(element);
   const open = [...element.querySelectorAll("details")].map((details) => details.open);
+  const focusable = "a, button, input, select, summary, svg";
+  const focus = [...element.querySelectorAll(focusable)].indexOf(document.activeElement);
   element.innerHTML = html.createHTML(markup);
   element.querySelectorAll("details").forEach((details, at) => { details.open = Boolean(open[at]); });
+  if (focus >= 0) element.querySelectorAll(focusable)[focus]?.focus({ preventScroll: true });
 }
 
 function look(element, classes, title) {
@@ -60,24 +74,36 @@ function look(element, classes, title) {
   if (title !== undefined) element.title = title;
 }
 
+const faded = new WeakMap();
+
+function fade(element) {
+  if (Date.now() - (faded.get(element) ?? 0) < FADE) return;
+  faded.set(element, Date.now());
+  element.classList.add("changed");
+  setTimeout(() => element.classList.remove("changed"), 700);
+}
+
 function apply(patch) {
-  live.at = Math.floor(Date.now() / 1000);
-  for (const [element, markup] of held) put(element, markup);
+  live.at = Date.now() / 1000 - patch.age;
   for (const [key, text, classes, title] of patch.c) {
     const element = document.querySelector(`[data-k="${key}"]`);
-    if (!element || element.textContent === text) continue;
+    if (!element) continue;
+    if (element === counter.element) counter.title = title;
+    if (element === counter.element || element.textContent === text) continue;
     element.textContent = text;
     if (element.tagName === "TD") look(element, classes, title);
-    element.classList.add("changed");
-    setTimeout(() => element.classList.remove("changed"), 700);
+    fade(element);
   }
   for (const [name, markup, classes, title] of patch.f) {
     const element = document.querySelector(`[data-f="${name}"]`) || document.querySelector(`[data-k="${name}"]`);
-    if (!element || element.innerHTML === markup) continue;
+    if (element && element === counter.element) counter.title = title;
+    if (!element || element === counter.element || element.innerHTML === markup) continue;
     put(element, markup);
     if (element.tagName === "TD") look(element, classes, title);
   }
   rows(patch.p, patch.reload);
+  // a number that a patch does not name is what it was
+  if (counter.element) count();
   age();
 }
 
@@ -104,10 +130,19 @@ function rows(change, reload) {
   button.textContent = `${parts.join(", ")} — apply`;
 }
 
+/** A page of ours as a document; nothing if it cannot be had. */
+async function load(address) {
+  try {
+    const answer = await fetch(address, { headers: { Accept: "text/html" } });
+    return answer.ok ? new DOMParser().parseFromString(html.createHTML(await answer.text()), "text/html") : null;
+  } catch {
+    return null;
+  }
+}
+
 async function reorder() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok) return;
-  const page = new DOMParser().parseFromString(html.createHTML(await answer.text()), "text/html");
+  const page = await load(location.href);
+  if (!page) return;
   const now = document.querySelector("#main-table tbody");
   const next = page.querySelector("#main-table tbody");
   if (now && next) {
@@ -125,6 +160,8 @@ function close() {
   clearTimeout(live.silence);
   if (live.source) live.source.close();
   live.source = null;
+  live.isOpen = false;
+  live.asking?.abort();
 }
 
 function again() {
@@ -142,13 +179,17 @@ function url(once) {
 }
 
 async function fetchOnce() {
+  live.asking = new AbortController();
   try {
-    const answer = await fetch(url(true));
+    const answer = await fetch(url(true), { signal: live.asking.signal });
     if (answer.ok) {
-      apply(await answer.json());
+      live.isOpen = true;
       live.failures = 0;
+      apply(await answer.json());
     }
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    live.isOpen = false;
     say("↻ Reconnecting", "stale");
   }
   live.timer = setTimeout(fetchOnce, 15000);
@@ -168,11 +209,14 @@ function connect() {
   source.addEventListener("hello", (event) => {
     clearTimeout(live.silence);
     live.failures = 0;
+    live.isOpen = true;
     const hello = JSON.parse(event.data);
     if (hello.boot !== root.dataset.boot) {
+      live.paused = true;
       close();
       say("Console was updated – reload", "stale");
-      live.chip.onclick = () => location.reload();
+      live.chip.removeEventListener("click", pause);
+      live.chip.addEventListener("click", () => location.reload());
     }
   });
   source.addEventListener("patch", (event) => apply(JSON.parse(event.data)));
@@ -203,6 +247,38 @@ if (root.dataset.stream && live.chip) {
     if (document.hidden) hiding = setTimeout(close, 30000);
     else if (!live.source && !live.paused) connect();
   });
+}
+
+// ---- The counter: it runs at the last speed between answers, through restarts and outages too, and never back ----
+
+const counter = { element: document.querySelector(".tile.big dd"), title: "", shown: 0, carried: 0, last: 0, at: 0, speed: 0 };
+
+function count() {
+  // the sum of some nodes, or of none, says nothing about the speed
+  if (!/^\d+$/.test(counter.title)) return;
+  const value = Number(counter.title);
+  const now = Date.now();
+  // other processes count from 0: what they had counted stays counted
+  if (value < counter.last) counter.carried += counter.last - value;
+  else if (counter.at && now > counter.at) counter.speed = (value - counter.last) / (now - counter.at);
+  counter.last = value;
+  counter.at = now;
+  if (STILL.matches) draw(value + counter.carried);
+}
+
+function draw(value) {
+  counter.shown = Math.max(counter.shown, Math.floor(value));
+  const text = counter.shown.toLocaleString("en");
+  if (counter.element.textContent !== text) counter.element.textContent = text;
+}
+
+if (counter.element) {
+  counter.title = counter.element.closest(".tile").title;
+  count();
+  setInterval(() => {
+    if (!counter.at || live.paused || STILL.matches) return;
+    draw(counter.last + counter.carried + counter.speed * (Date.now() - counter.at));
+  }, 100);
 }
 
 // ---- Charts: exact values at the pointer, or with the arrow keys ----
@@ -275,6 +351,95 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// ---- Suggestions while somebody types into the search ----
+
+const search = document.querySelector(".search input");
+const found = document.getElementById("found");
+const suggestions = { timer: 0, at: -1, asked: 0 };
+
+function options() {
+  return [...found.querySelectorAll("[role=option]")];
+}
+
+function fold() {
+  clearTimeout(suggestions.timer);
+  suggestions.asked += 1;
+  found.hidden = true;
+  search.setAttribute("aria-expanded", "false");
+  choose(-1);
+}
+
+function choose(at) {
+  suggestions.at = at;
+  options().forEach((option, own) => option.setAttribute("aria-selected", String(own === at)));
+  const option = options()[at];
+  if (option) {
+    search.setAttribute("aria-activedescendant", option.id);
+    option.scrollIntoView({ block: "nearest" });
+  } else search.removeAttribute("aria-activedescendant");
+}
+
+async function suggest() {
+  const asked = suggestions.asked += 1;
+  const page = await load(`${search.form.action}?frag=1&q=${encodeURIComponent(search.value.trim())}`);
+  if (!page || asked !== suggestions.asked || document.activeElement !== search) return;
+  found.replaceChildren(...[...page.querySelectorAll("[role=option]")].map((option) => document.adoptNode(option)));
+  const many = options().length;
+  found.hidden = many === 0;
+  search.setAttribute("aria-expanded", String(many > 0));
+  document.getElementById("found-many").textContent = many === 1 ? "1 suggestion" : `${many || "no"} suggestions`;
+  choose(-1);
+}
+
+search.addEventListener("input", () => {
+  clearTimeout(suggestions.timer);
+  if (search.value.trim() === "") fold();
+  else suggestions.timer = setTimeout(suggest, 120);
+});
+search.addEventListener("keydown", (event) => {
+  const many = found.hidden ? 0 : options().length;
+  if (event.key === "Escape" && many) fold();
+  else if (event.key === "ArrowDown" && many) choose((suggestions.at + 1) % many);
+  else if (event.key === "ArrowUp" && many) choose((suggestions.at <= 0 ? many : suggestions.at) - 1);
+  else if (event.key === "Enter" && many && suggestions.at >= 0) location.assign(options()[suggestions.at].dataset.url);
+  else return;
+  event.preventDefault();
+});
+search.addEventListener("blur", fold);
+// before the blur that would fold them
+found.addEventListener("pointerdown", (event) => {
+  const option = event.target.closest("[role=option]");
+  if (option) location.assign(option.dataset.url);
+  event.preventDefault();
+});
+
+// ---- The page that asks, over the page that one came from. What protects is the server. ----
+
+async function ask(link) {
+  const page = await load(link.href);
+  const main = page?.querySelector("main");
+  if (!main?.querySelector("form input[name=nonce]")) {
+    location.assign(link.href);
+    return;
+  }
+  const dialog = document.createElement("dialog");
+  dialog.setAttribute("aria-label", main.querySelector("h1").textContent);
+  dialog.append(...[...main.childNodes].map((node) => document.adoptNode(node)));
+  dialog.addEventListener("close", () => { dialog.remove(); link.focus(); });
+  document.body.append(dialog);
+  dialog.showModal();
+  const back = dialog.querySelector(".form .actions a");
+  back.addEventListener("click", (event) => { event.preventDefault(); dialog.close(); });
+  (dialog.querySelector("input[name=name]") ?? back).focus();
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href*='confirm=']");
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  ask(link);
+});
+
 // ---- Keys ----
 
 const GO = { o: "/", t: "/topics", n: "/nodes", c: "/cluster", d: "/dead" };
@@ -300,13 +465,12 @@ function step(text) {
 }
 
 document.addEventListener("keydown", (event) => {
-  const search = document.querySelector(".search input");
   if ((event.ctrlKey || event.metaKey) && event.key === "k") {
     search.focus();
     event.preventDefault();
     return;
   }
-  const typing = event.target.matches && event.target.matches("input, textarea, select");
+  const typing = event.target.matches?.("input:not([type=checkbox]), textarea, select") || document.querySelector("dialog");
   if (typing || root.dataset.keys === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
   const key = event.key;
   if (before === "g" && GO[key]) {

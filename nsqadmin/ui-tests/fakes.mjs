@@ -39,14 +39,48 @@ async function freePort() {
   return port;
 }
 
+/** Stands before a console as a proxy does. `mode` is `open`, `cut` (nobody gets through) or `hold` (streams get no byte). */
+export async function proxy(target) {
+  const own = { mode: "open", sockets: new Set() };
+  const server = http.createServer((request, response) => {
+    if (own.mode === "hold" && request.url.startsWith("/stream") && !request.url.includes("once=1")) return;
+    const onward = http.request(target + request.url, { method: request.method, headers: request.headers }, (answer) => {
+      response.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.pipe(response);
+      answer.on("close", () => response.destroy());
+    });
+    onward.on("error", () => response.destroy());
+    response.on("close", () => onward.destroy());
+    request.pipe(onward);
+  });
+  server.on("connection", (socket) => {
+    if (own.mode === "cut") socket.destroy();
+    own.sockets.add(socket);
+    socket.on("close", () => own.sockets.delete(socket));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return Object.assign(own, {
+    url: `http://127.0.0.1:${server.address().port}`,
+    cut() {
+      own.mode = "cut";
+      for (const socket of own.sockets) socket.destroy();
+    },
+    stop() {
+      server.closeAllConnections();
+      server.close();
+    },
+  });
+}
+
 /** nsqadmin with these flags; `NSQ_BIN_DIR` says where the program is. */
-export async function console_(flags) {
-  const port = await freePort();
+export async function console_(flags, port) {
+  port ??= await freePort();
   const program = `${process.env.NSQ_BIN_DIR}/nsqadmin`;
   const child = spawn(program, [`--http-address=127.0.0.1:${port}`, ...flags], { stdio: ["ignore", "ignore", "ignore"] });
   const url = `http://127.0.0.1:${port}`;
   await eventually(async () => (await fetch(`${url}/ping`)).ok, `nsqadmin at ${url}`);
-  return { url, stop: () => child.kill("SIGKILL"), term: () => child.kill("SIGTERM") };
+  return { url, stop: () => child.kill("SIGKILL"), again: () => console_(flags, port) };
 }
 
 /** Waits until `condition` holds, at most `limit` milliseconds. */
@@ -84,6 +118,7 @@ export async function nsqd(host, state) {
       return { version: "1.3.0", broadcast_address: "127.0.0.1", hostname: host, http_port: own.port, tcp_port: 4150, start_time: started };
     }
     if (path === "/stats") {
+      state.told = (state.told ?? 0) + 1;
       return { version: "1.3.0", health: state.health ?? "OK", start_time: started, topics: state.topics(), producers: [] };
     }
     return undefined;

@@ -53,10 +53,16 @@ async function cluster(nodes, flags = [], inactive = { dead: ["dc"] }, lists = [
   return {
     url: admin.url, nodes, lookupds, admin,
     stop() {
-      admin.stop();
+      this.admin.stop();
       for (const own of [...nodes, ...lookupds]) own.stop();
     },
   };
+}
+
+/** One nsqlookupd, and an nsqd that says what `topics` says now. */
+export async function f2(topics, flags = []) {
+  const node = await nsqd("nsqd-0", { topics });
+  return cluster([node], flags, { dead: ["dc"] }, [[node]]);
 }
 
 /** One nsqlookupd, one nsqd, no topics. */

@@ -188,8 +188,7 @@ fn run_layer(layer: Layer) -> Result<(), Stop> {
             Tool::Browser.install()?;
             let folder = tools::folder().join(Tool::BROWSER);
             process::run(
-                tell(process::command("node").current_dir(&folder).arg("--test"))
-                    .arg(folder.join("console.test.mjs")),
+                tell(process::command("node").current_dir(&folder).arg("--test")).args(Tool::browser_tests()),
             )?;
         }
         Layer::Kube => {

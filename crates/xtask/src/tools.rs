@@ -131,12 +131,20 @@ impl Tool {
                     "package.json",
                     "package-lock.json",
                     "console.test.mjs",
+                    "live.test.mjs",
+                    "ways.test.mjs",
                     "fakes.mjs",
                     "fixtures.mjs",
                     "support.mjs",
                 ],
             ),
         }
+    }
+
+    /// The tests in a browser, by their files.
+    pub(crate) fn browser_tests() -> impl Iterator<Item = &'static str> {
+        let (_, files) = Self::Browser.source();
+        files.iter().copied().filter(|file| file.ends_with(".test.mjs"))
     }
 
     /// How it is made, where that changed: what was made before is made anew.

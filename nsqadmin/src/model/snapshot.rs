@@ -203,6 +203,26 @@ impl NodeState {
 }
 
 impl Snapshot {
+    /// Seconds since anybody said something: a node, or a nsqlookupd while no node is known.
+    pub(crate) fn age(&self) -> i64 {
+        let heard = self.nodes.iter().filter(|node| node.said.is_some());
+        if let Some(age) = heard.map(|node| node.age).min() {
+            return age;
+        }
+        let troubles = self.nodes.iter().map(|node| &node.trouble);
+        let troubles = troubles.chain(self.lookupds.iter().map(|source| &source.trouble));
+        let silent = |trouble: &Option<Trouble>| {
+            let since = trouble.as_ref().map_or(self.at, |trouble| trouble.since);
+            self.at.saturating_sub(since)
+        };
+        troubles.map(silent).min().unwrap_or(0)
+    }
+
+    /// No source answers, and none has said anything before.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.is_blind() && self.nodes.iter().all(|node| node.said.is_none())
+    }
+
     /// No source answered: nothing can be said about the cluster.
     pub(crate) fn is_blind(&self) -> bool {
         let is_silent = |trouble: &Option<Trouble>| trouble.is_some();

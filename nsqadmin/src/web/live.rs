@@ -12,7 +12,7 @@ use futures_util::stream;
 use nsq_service::http::header::{CACHE_CONTROL, HeaderName};
 use nsq_service::http::{Failure, Query, Reply, Request};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -55,6 +55,8 @@ type Key = (String, Role);
 struct Parts {
     generation: u64,
     at: i64,
+    /// Seconds since anybody answered.
+    age: i64,
     /// Values by their keys.
     cells: BTreeMap<String, Td>,
     fragments: BTreeMap<&'static str, String>,
@@ -182,6 +184,7 @@ impl Parts {
         Ok(Self {
             generation: snapshot.generation,
             at: snapshot.at,
+            age: snapshot.age(),
             cells: cells.map(|td| (td.key.clone(), td.clone())).collect(),
             fragments: page.fragments()?.into_iter().collect(),
             rows: rows
@@ -222,14 +225,17 @@ impl Parts {
         let gone = shown.iter().filter(|row| !self.rows.contains(row)).count();
         let order = new == 0 && gone == 0 && shown != self.rows;
         let rows = json!({"new": new, "gone": gone, "order": order});
-        let patch =
-            json!({"gen": self.generation, "at": self.at, "c": cells, "f": fragments, "p": rows}).to_string();
-        if patch.len() <= MAX_PATCH {
-            return patch;
+        let mut patch = json!({
+            "gen": self.generation, "at": self.at, "age": self.age, "c": cells, "f": fragments, "p": rows
+        });
+        let text = patch.to_string();
+        if text.len() <= MAX_PATCH {
+            return text;
         }
-        let none: [Value; 0] = [];
-        json!({"gen": self.generation, "at": self.at, "c": none, "f": none, "p": rows, "reload": true})
-            .to_string()
+        for (key, value) in [("c", json!([])), ("f", json!([])), ("reload", json!(true))] {
+            patch[key] = value;
+        }
+        patch.to_string()
     }
 }
 

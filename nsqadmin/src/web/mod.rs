@@ -38,7 +38,7 @@ pub(crate) use assets::asset;
 use csrf::Token;
 pub(crate) use live::{Live, stream};
 use nsq_service::http::header::LOCATION;
-use nsq_service::http::{Failure, Reply, Request, StatusCode};
+use nsq_service::http::{Failure, Method, Reply, Request, StatusCode};
 use page::Page;
 use pages::Typed;
 use tokio::time::Instant;
@@ -145,10 +145,28 @@ fn has_verbs(request: &Request) -> bool {
 pub(crate) async fn search(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
     let view = shared.board.view().await;
     let visit = Visit::of(&shared, &request, view)?;
+    if visit.query.get("frag").is_some() {
+        return html(&pages::suggestions(&visit), StatusCode::OK);
+    }
     match pages::straight_to(&visit) {
         Some(url) if !visit.is_export() => Ok(to(&url)),
         _ => pages::search(&visit).reply(&visit),
     }
+}
+
+/// Where nothing is: a page for people, a word for programs.
+pub(crate) async fn nowhere(shared: Arc<Shared>, request: Request) -> Result<Reply, Failure> {
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    let is_wanted = request
+        .header("accept")
+        .is_some_and(|types| types.contains("text/html"));
+    let is_ours = request.path().starts_with(&shared.base_path);
+    if !(is_read && is_wanted && is_ours) {
+        return Err(Failure::not_found("NOT_FOUND"));
+    }
+    let view = shared.board.view().await;
+    let visit = Visit::of(&shared, &request, view)?;
+    pages::nowhere(&visit, request.path()).reply(&visit)
 }
 
 /// `GET /settings`.

@@ -66,6 +66,8 @@ pub(super) struct Tile {
     pub(super) label: &'static str,
     pub(super) td: Td,
     pub(super) spark: Svg,
+    /// `big` for the one that the page is about.
+    pub(super) size: &'static str,
 }
 
 /// What is wrong.
@@ -224,7 +226,12 @@ impl Page {
             key: super::table::key("tile", "", label),
             ..td.into()
         };
-        self.tiles.push(Tile { label, td, spark });
+        self.tiles.push(Tile {
+            label,
+            td,
+            spark,
+            size: "",
+        });
     }
 
     /// The page as HTML, or its main table as what the URL asks for.

@@ -76,7 +76,7 @@ async fn ui_109_only_pages_that_live_can_be_watched() {
 
 /// Console spec 11.
 #[tokio::test]
-async fn a_stream_too_many_is_told_to_come_later_and_asks_once() {
+async fn ui_107_a_stream_too_many_is_told_to_come_later_and_asks_once() {
     let cluster =
         Cluster::start_flags("", true, &["--stats-poll-interval=50ms", "--live-max-streams=1"]).await;
     cluster.until("/", |page| page.contains("2/2")).await;

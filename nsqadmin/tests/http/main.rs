@@ -14,6 +14,7 @@ mod console;
 mod live;
 mod pages;
 mod reads;
+mod shell;
 mod support;
 mod ui;
 

@@ -88,7 +88,11 @@ fn refusal(text: &str) -> Reply {
 
 impl Fake {
     pub(crate) async fn start() -> Self {
-        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0").await
+    }
+
+    pub(crate) async fn start_at(address: &str) -> Self {
+        let listener = Listener::bind(address).await.unwrap();
         let address = format!("127.0.0.1:{}", listener.port());
         let state = Arc::new(Script::default());
         let router = Router::new(Arc::clone(&state))

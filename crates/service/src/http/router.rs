@@ -47,6 +47,7 @@ pub struct Route<S> {
     access: Access,
     reads_body: bool,
     is_open: bool,
+    has_head: bool,
     handler: Handler<S>,
 }
 
@@ -65,6 +66,7 @@ impl<S: Send + Sync + 'static> Route<S> {
             access: Access::Info,
             reads_body: false,
             is_open: false,
+            has_head: false,
             handler,
         }
     }
@@ -99,6 +101,20 @@ impl<S: Send + Sync + 'static> Route<S> {
         }
     }
 
+    /// `HEAD` is answered as `GET` is, without the body.
+    #[must_use]
+    pub fn with_head(self) -> Self {
+        Self {
+            has_head: true,
+            ..self
+        }
+    }
+
+    /// Whether a request of this method is for it.
+    fn takes(&self, method: &Method) -> bool {
+        self.method == *method || (self.has_head && *method == Method::HEAD)
+    }
+
     /// Requests are logged at DEBUG instead of INFO.
     #[must_use]
     pub fn logged_at_debug(self) -> Self {
@@ -124,6 +140,7 @@ pub struct Router<S> {
     base: String,
     routes: Vec<(Pattern, Route<S>)>,
     closed: Option<Closed>,
+    missing: Option<Handler<S>>,
     guard: Option<Guard<S>>,
     measured: Option<Arc<HttpMetrics>>,
     strict: bool,
@@ -145,6 +162,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             base: String::new(),
             routes: Vec::new(),
             closed: None,
+            missing: None,
             guard: None,
             measured: None,
             strict: false,
@@ -213,6 +231,17 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// Answers what no route has. The guard is asked before.
+    #[must_use]
+    pub fn missing<F, R>(mut self, handler: F) -> Self
+    where
+        F: Fn(Arc<S>, Request) -> R + Send + Sync + 'static,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        self.missing = Some(Box::new(move |state, request| Box::pin(handler(state, request))));
+        self
+    }
+
     /// Answers one request.
     pub(super) async fn call(&self, request: Request) -> Reply {
         let started = Instant::now();
@@ -259,34 +288,61 @@ impl<S: Send + Sync + 'static> Router<S> {
                     Access::Info,
                 )
             }
-            Found::Nothing => (
-                Failure::not_found("NOT_FOUND").into_reply(Kind::V1).marked_v1(),
-                Access::Info,
-            ),
+            Found::Nothing => {
+                request.path = path;
+                (self.nothing(request).await, Access::Info)
+            }
         };
         log_access(access, reply.code(), &line, started);
         (reply, None)
     }
 
-    async fn run(&self, route: &Route<S>, mut request: Request) -> Reply {
-        if !route.reads_body {
+    /// What is said where nothing is.
+    async fn nothing(&self, request: Request) -> Reply {
+        let refuse = |failure: Failure| failure.into_reply(Kind::V1).marked_v1();
+        match &self.missing {
+            Some(handler) => self.handle(handler, (false, false), refuse, request).await,
+            None => refuse(Failure::not_found("NOT_FOUND")),
+        }
+    }
+
+    async fn run(&self, route: &Route<S>, request: Request) -> Reply {
+        let reply = self
+            .handle(
+                &route.handler,
+                (route.reads_body, route.is_open),
+                |failure| failure.into_reply(route.kind),
+                request,
+            )
+            .await;
+        match route.kind {
+            Kind::V1 => reply.marked_v1(),
+            Kind::Plain => reply,
+        }
+    }
+
+    async fn handle(
+        &self,
+        handler: &Handler<S>,
+        (reads_body, is_open): (bool, bool),
+        refuse: impl Fn(Failure) -> Reply,
+        mut request: Request,
+    ) -> Reply {
+        if !reads_body {
             request.body.discard(MAX_IGNORED_BODY).await;
         }
         let finished = request.body.finished();
         let admitted = match &self.guard {
-            Some(guard) if !route.is_open => guard(Arc::clone(&self.state), request).await,
+            Some(guard) if !is_open => guard(Arc::clone(&self.state), request).await,
             _ => Ok(request),
         };
-        let mut reply = match admitted {
+        let reply = match admitted {
             Err(reply) => reply,
             Ok(request) => {
-                let outcome = (route.handler)(Arc::clone(&self.state), request).await;
-                outcome.unwrap_or_else(|failure| failure.into_reply(route.kind))
+                let outcome = handler(Arc::clone(&self.state), request).await;
+                outcome.unwrap_or_else(refuse)
             }
         };
-        if route.kind == Kind::V1 {
-            reply = reply.marked_v1();
-        }
         if finished.load(Ordering::Relaxed) {
             reply
         } else {
@@ -295,7 +351,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     fn find(&self, method: &Method, path: &str) -> Found<'_, S> {
-        let of_method = || self.routes.iter().filter(|(_, route)| route.method == *method);
+        let of_method = || self.routes.iter().filter(|(_, route)| route.takes(method));
         if let Some((route, params)) =
             of_method().find_map(|(pattern, route)| pattern.matches(path).map(|params| (route, params)))
         {
@@ -323,7 +379,10 @@ impl<S: Send + Sync + 'static> Router<S> {
             .routes
             .iter()
             .filter(|(pattern, _)| path == "*" || pattern.matches(path).is_some())
-            .map(|(_, route)| route.method.as_str())
+            .flat_map(|(_, route)| {
+                let head = route.has_head.then_some(Method::HEAD.as_str());
+                std::iter::once(route.method.as_str()).chain(head)
+            })
             .collect();
         if methods.is_empty() {
             return None;
@@ -352,7 +411,7 @@ enum Found<'a, S> {
 
 fn redirect(request: &Request, to: &str) -> Reply {
     let status = match request.method {
-        Method::GET => StatusCode::MOVED_PERMANENTLY,
+        Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
         _ => StatusCode::TEMPORARY_REDIRECT,
     };
     let mut location = encode_path(to);

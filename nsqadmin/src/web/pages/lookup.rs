@@ -31,7 +31,7 @@ pub(in super::super) fn lookup(
         }
         return page;
     }
-    if snapshot.is_blind() {
+    if snapshot.is_unknown() {
         page.status = super::StatusCode::BAD_GATEWAY;
     }
     page.tables = vec![sources(visit), topics(visit, inactive)];

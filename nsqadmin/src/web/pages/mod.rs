@@ -28,7 +28,7 @@ pub(super) use node::node;
 pub(super) use nodes::nodes;
 pub(super) use overview::{counter, overview};
 pub(super) use publish::{Draft, publish, publish_form};
-pub(super) use search::{search, straight_to};
+pub(super) use search::{search, straight_to, suggestions};
 pub(super) use settings::{help, settings};
 pub(super) use topic::{topic, topic_tab};
 pub(super) use topics::topics;
@@ -79,6 +79,17 @@ fn absent(visit: &Visit, what: &str, of: Of<'_>, near: &[(String, String)]) -> P
             loses: false,
         });
     }
+    page
+}
+
+/// The page in place of one that has never been.
+pub(super) fn nowhere(visit: &Visit, path: &str) -> Page {
+    let mut page = visit.page("", "Not found");
+    page.warn(
+        format!("There is no page “{path}”. Topics, channels and nodes are found with the search above."),
+        "",
+    );
+    page.status = StatusCode::NOT_FOUND;
     page
 }
 

@@ -15,7 +15,7 @@ pub(in super::super) fn nodes(visit: &Visit) -> Page {
     let snapshot = &visit.view.snapshot;
     let mut page = visit.page("Nodes", "Nodes");
     page.notices.extend(super::warming(visit));
-    if snapshot.generation > 0 && snapshot.is_blind() {
+    if snapshot.generation > 0 && snapshot.is_unknown() {
         page.status = super::StatusCode::BAD_GATEWAY;
         page.warn("No upstream answers. Nothing was changed.", super::raw(visit));
     }

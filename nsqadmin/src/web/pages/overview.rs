@@ -14,7 +14,7 @@ const TOPICS: usize = 50;
 pub(in super::super) fn overview(visit: &Visit) -> Page {
     let snapshot = &visit.view.snapshot;
     let mut page = visit.page("Overview", "Overview");
-    if snapshot.generation > 0 && snapshot.is_blind() {
+    if snapshot.generation > 0 && snapshot.is_unknown() {
         blind(visit, &mut page);
         return page;
     }
@@ -95,12 +95,15 @@ fn tiles(visit: &Visit, page: &mut Page) {
 pub(in super::super) fn counter(visit: &Visit) -> Page {
     let snapshot = &visit.view.snapshot;
     let mut page = visit.page("Counter", "Messages processed");
-    if snapshot.is_blind() {
+    if snapshot.is_unknown() {
         page.status = super::StatusCode::BAD_GATEWAY;
     }
     let (_, sum) = snapshot.totals();
     let all = Td::from(sum.messages).covering(snapshot.spread().sum());
     page.tile("In all channels, since the nodes started", all);
+    if let Some(tile) = page.tiles.first_mut() {
+        tile.size = "big";
+    }
     if visit.view.interval.is_some() {
         page.spark(
             "In all channels, now",

@@ -1,5 +1,7 @@
 //! Finds topics, channels, nodes and pages by their names (console spec 2.3).
 
+use askama::Template;
+
 use super::super::page::Page;
 use super::super::table::{Column, Plan};
 use super::super::td::Td;
@@ -12,13 +14,40 @@ const NEAR: usize = 5;
 /// Most results.
 const MAX: usize = 200;
 
+/// Most suggestions while somebody types.
+const SUGGESTIONS: usize = 12;
+
 /// A page that can be found.
-struct Found {
+pub(in super::super) struct Found {
     name: String,
     kind: &'static str,
     url: String,
     rank: u8,
     depth: i64,
+}
+
+impl Found {
+    fn waiting(&self) -> String {
+        match self.depth {
+            0 => "empty".to_owned(),
+            depth => format!("{} waiting", super::fmt::count(depth)),
+        }
+    }
+}
+
+/// What fits best, for the list below the field.
+#[derive(Template)]
+#[template(path = "found.html")]
+pub(in super::super) struct Suggestions {
+    found: Vec<Found>,
+}
+
+/// `GET /search?q=&frag=1`.
+pub(in super::super) fn suggestions(visit: &Visit) -> Suggestions {
+    let q = visit.place.get("q");
+    let mut found = if q.is_empty() { Vec::new() } else { find(visit, q) };
+    found.truncate(SUGGESTIONS);
+    Suggestions { found }
 }
 
 /// `GET /search?q=`.

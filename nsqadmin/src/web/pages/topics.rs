@@ -26,7 +26,7 @@ pub(in super::super) fn topics(visit: &Visit) -> Page {
     let snapshot = &visit.view.snapshot;
     let mut page = visit.page("Topics", "Topics");
     page.notices.extend(super::warming(visit));
-    if snapshot.generation > 0 && snapshot.is_blind() {
+    if snapshot.generation > 0 && snapshot.is_unknown() {
         page.status = super::StatusCode::BAD_GATEWAY;
         page.warn(
             "No upstream answers, so the topics are not known. Nothing was changed.",
