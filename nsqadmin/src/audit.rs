@@ -348,11 +348,12 @@ impl Audit {
         let _ = self.write(&entry.line("refused")).await;
     }
 
-    /// Keeps something that is not done to the cluster and went well.
-    pub(crate) async fn noted(&self, who: Who, name: &'static str, target: String) {
+    /// Keeps something that is not done to the cluster and went well; `note` is what there is to say about it.
+    pub(crate) async fn noted(&self, who: Who, name: &'static str, target: String, note: String) {
         let entry = Arc::new(Entry {
             name,
             targets: vec![target],
+            note,
             ..self.entry_of(who, Outcome::Done)
         });
         self.keep(&entry);

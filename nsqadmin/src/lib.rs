@@ -13,6 +13,7 @@
 //! | `api` | the reference's JSON API, its actions and `/config` | HTML |
 //! | `access` | who may act | what an action does |
 //! | `action` | what can be done, and how it is protected. Pure | how it is done |
+//! | `handling` | the same of messages that wait. Pure | how it is done |
 //! | `perform` | does it, upstream by upstream | forms and JSON |
 //! | `audit` | what was done, by whom, and what became of it | |
 //! | `notify` | tells another service about actions, one at a time | |
@@ -27,6 +28,7 @@ mod api;
 mod audit;
 mod board;
 mod fmt;
+mod handling;
 mod metrics;
 mod model;
 mod notify;

@@ -140,6 +140,11 @@ pub const FLAGS: &[Flag] = &[
         "",
         "file that gets a JSON line before and after each action, or - for standard output; what loses something is refused while it cannot be written",
     ),
+    Flag::string(
+        "message-access",
+        "operator",
+        "lowest role that sees what is in messages: viewer, operator or admin; off for nobody",
+    ),
     Flag::bool("disable-publish", false, "offer and take no messages to publish"),
     Flag::string(
         "basic-auth-file",
@@ -356,7 +361,20 @@ fn access(values: &Values) -> Result<Access, String> {
         origins: values.strings("allowed-origin").to_vec(),
         trusted: trusted?,
         hosts: values.strings("allowed-host").to_vec(),
+        bodies: bodies(values.string("message-access"))?,
     })
+}
+
+/// The lowest role that sees bodies; none for nobody.
+fn bodies(text: &str) -> Result<Option<Role>, String> {
+    let role = Role::of(text).filter(|role| *role > Role::None);
+    match (text, role) {
+        ("off", _) => Ok(None),
+        (_, Some(role)) => Ok(Some(role)),
+        _ => Err(format!(
+            "failed to parse --message-access ({text}) - one of off, viewer, operator and admin"
+        )),
+    }
 }
 
 /// The file that an option names; none if it is empty.

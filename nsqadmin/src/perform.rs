@@ -8,9 +8,11 @@ use nsq_service::http::{Failure, encode_component};
 use tokio::sync::oneshot;
 
 use crate::Shared;
+use crate::access::Role;
 use crate::action::{Action, Level, Verb};
 use crate::api::{Call, Steps, producers};
 use crate::audit::{Begun, Done, Entry, Order};
+use crate::handling::Handled;
 use crate::notify::{Asker, Event};
 use crate::options::Sources;
 
@@ -21,6 +23,8 @@ pub(crate) enum Deed {
     /// Only what failed of it before.
     Again(Action, Vec<Call>),
     Publish(Publication),
+    /// Of messages that wait.
+    Handle(Handled),
 }
 
 /// Messages on their way to one nsqd.
@@ -41,6 +45,7 @@ impl Deed {
         match self {
             Self::Act(action) | Self::Again(action, _) => action.name(),
             Self::Publish(_) => "publish",
+            Self::Handle(handled) => handled.handling.name(),
         }
     }
 
@@ -48,6 +53,7 @@ impl Deed {
         match self {
             Self::Act(action) | Self::Again(action, _) => action.target(),
             Self::Publish(publication) => publication.topic.clone(),
+            Self::Handle(handled) => handled.target(),
         }
     }
 
@@ -55,6 +61,10 @@ impl Deed {
         match self {
             Self::Act(action) | Self::Again(action, _) => action.node.as_deref(),
             Self::Publish(publication) => Some(&publication.node.0),
+            Self::Handle(handled) => match handled.nodes.as_slice() {
+                [(key, _)] => Some(key),
+                _ => None,
+            },
         }
     }
 
@@ -62,13 +72,23 @@ impl Deed {
         match self {
             Self::Act(action) | Self::Again(action, _) => action.verb.level(),
             Self::Publish(_) => Level::Plain,
+            Self::Handle(handled) => handled.level(),
+        }
+    }
+
+    /// The lowest that may.
+    pub(crate) fn role(&self) -> Role {
+        match self {
+            Self::Act(action) | Self::Again(action, _) => action.verb.role(),
+            Self::Publish(_) => Role::Operator,
+            Self::Handle(handled) => handled.handling.role(),
         }
     }
 
     pub(crate) fn action(&self) -> Option<&Action> {
         match self {
             Self::Act(action) | Self::Again(action, _) => Some(action),
-            Self::Publish(_) => None,
+            Self::Publish(_) | Self::Handle(_) => None,
         }
     }
 
@@ -79,10 +99,14 @@ impl Deed {
             topic: match self {
                 Self::Act(action) | Self::Again(action, _) => &action.topic,
                 Self::Publish(publication) => &publication.topic,
+                Self::Handle(handled) => &handled.topic,
             },
-            channel: action
-                .and_then(|action| action.channel.as_deref())
-                .unwrap_or_default(),
+            channel: match self {
+                Self::Handle(handled) => &handled.channel,
+                _ => action
+                    .and_then(|action| action.channel.as_deref())
+                    .unwrap_or_default(),
+            },
             node: self.node().unwrap_or_default(),
         }
     }
@@ -147,6 +171,7 @@ impl Shared {
             Deed::Act(action) => self.act(action, steps).await?,
             Deed::Again(_, calls) => self.again(calls, steps).await,
             Deed::Publish(publication) => self.publish(publication, steps).await,
+            Deed::Handle(handled) => self.handle(handled, steps).await,
         }
         match deed {
             _ if is_told_first => {}
@@ -236,6 +261,20 @@ impl Shared {
         let body = publication.body.clone();
         let answers = self.upstream.post("nsqd", &address, &path, body).await;
         steps.posted("nsqd", &path, &answers);
+    }
+
+    /// One request to each node; messages that were not there any more are said.
+    async fn handle(&self, handled: &Handled, steps: &mut Steps) {
+        let addresses: Vec<String> = handled.nodes.iter().map(|(_, address)| address.clone()).collect();
+        let path = handled.path();
+        let answers = self.upstream.handle(&addresses, &path).await;
+        let missing = answers.iter().filter_map(|answer| answer.result.as_ref().ok());
+        let missing = missing.map(|answer| answer.missing).fold(0, u64::saturating_add);
+        let posted: Vec<_> = answers.into_iter().map(|answer| answer.map(drop)).collect();
+        steps.posted("nsqd", &path, &posted);
+        if missing > 0 {
+            steps.say(format!("{missing} of the messages were not there any more"));
+        }
     }
 
     async fn post_to_lookupds(&self, path: &str, steps: &mut Steps) {

@@ -230,6 +230,20 @@ impl Client {
         self.send(Method::POST, authority, path, body).await.map(drop)
     }
 
+    /// `POST`, the answer read as JSON.
+    ///
+    /// # Errors
+    /// Any [`Cause`].
+    pub async fn post_for<T: DeserializeOwned>(
+        &self,
+        authority: &str,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, Error> {
+        let bytes = self.send(Method::POST, authority, path, body).await?;
+        decode(&Method::POST, authority, path, &bytes)
+    }
+
     /// `PUT` of a JSON document, the answer read as JSON.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 use form_urlencoded::Serializer;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::nullable;
 
@@ -299,6 +300,19 @@ impl VerbRequest {
     }
 }
 
+/// What became of a verb.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VerbAnswer {
+    /// Messages that it was done with.
+    pub done: u64,
+    /// Ids that were not there.
+    pub missing: u64,
+    /// What was started, if it was for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
+}
+
 /// `GET /channel/job`: what is being done with many messages of a channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -338,6 +352,30 @@ pub fn job_path(topic: &str, channel: &str, stop: bool) -> String {
     query.append_pair("topic", topic).append_pair("channel", channel);
     let stop = if stop { "/stop" } else { "" };
     format!("/channel/job{stop}?{}", query.finish())
+}
+
+/// Characters of a name.
+const LONGEST: usize = 64;
+
+/// The topic that has the dead letters of a channel, unless its policy names another (extensions spec 6.3).
+#[must_use]
+pub fn dead_letter_topic(topic: &str, channel: &str) -> String {
+    let full = format!("{topic}.{channel}.dlq");
+    if full.len() <= LONGEST {
+        return full;
+    }
+    let mut hash = Sha256::new();
+    hash.update(topic);
+    hash.update([0]);
+    hash.update(channel);
+    let digits: String = hash
+        .finalize()
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let begin: String = full.chars().take(47).collect();
+    format!("{begin}.{digits}.dlq")
 }
 
 #[cfg(test)]
@@ -407,5 +445,17 @@ mod tests {
             assert_eq!(State::of(state.as_str()), Some(state));
         }
         assert_eq!(State::of("done"), None);
+    }
+
+    #[test]
+    fn dead_letters_have_a_topic_whose_name_is_never_too_long() {
+        assert_eq!(dead_letter_topic("orders", "billing"), "orders.billing.dlq");
+        let long = dead_letter_topic(&"t".repeat(40), &"c".repeat(40));
+        assert_eq!(long.len(), LONGEST);
+        assert!(
+            long.starts_with(&format!("{}.cccccc.", "t".repeat(40))) && long.ends_with(".dlq"),
+            "{long}"
+        );
+        assert_ne!(long, dead_letter_topic(&"t".repeat(40), &"c".repeat(41)));
     }
 }

@@ -79,6 +79,8 @@ pub struct Access {
     pub(crate) trusted: Vec<IpNet>,
     /// Names that the console is asked by; none for any.
     pub(crate) hosts: Vec<String>,
+    /// The lowest that sees what is in messages; none for nobody.
+    pub(crate) bodies: Option<Role>,
 }
 
 impl Access {
@@ -118,6 +120,11 @@ impl Access {
         };
         let fits = |own: &String| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(bare);
         self.hosts.is_empty() || self.hosts.iter().any(fits)
+    }
+
+    /// Whether somebody sees what is in messages.
+    pub(crate) fn sees_bodies(&self, role: Role) -> bool {
+        self.bodies.is_some_and(|needed| role >= needed)
     }
 
     /// Everybody's headers are believed.
@@ -262,6 +269,7 @@ mod tests {
             origins: Vec::new(),
             trusted: vec!["10.0.0.0/8".parse().unwrap()],
             hosts: vec!["admin.example".to_owned(), "[::1]:4171".to_owned()],
+            bodies: None,
         };
         for (user, groups, role) in [
             (None, "", Role::Viewer),

@@ -78,7 +78,10 @@ pub(crate) async fn change(shared: Arc<Shared>, mut request: Request) -> Result<
         }
         _ => return Err(Failure::bad_request("INVALID_OPTION")),
     }
-    shared.audit.noted(who, "set_config", option.clone()).await;
+    shared
+        .audit
+        .noted(who, "set_config", option.clone(), String::new())
+        .await;
     shown(&shared, &option)
 }
 

@@ -64,6 +64,11 @@ impl Steps {
         }));
     }
 
+    /// What is worth a warning though every request went well.
+    pub(crate) fn say(&mut self, text: String) {
+        self.errors.push(text);
+    }
+
     /// The `message` of an answer: empty, or a warning that lists what failed.
     pub(crate) fn message(&self) -> String {
         if self.errors.is_empty() {

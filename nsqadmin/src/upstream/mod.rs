@@ -1,6 +1,7 @@
 //! Asks the cluster. Every question goes to many at once, so that one silent upstream costs one time-out, not one per
 //! upstream; who does not answer is a value in the result.
 
+mod looks;
 mod reason;
 
 use std::future::Future;
@@ -33,6 +34,16 @@ pub(crate) struct Answer<T> {
     /// `host:port` of the upstream.
     pub(crate) address: String,
     pub(crate) result: Result<T, Error>,
+}
+
+impl<T> Answer<T> {
+    /// The same with another result.
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer {
+            address: self.address,
+            result: self.result.map(change),
+        }
+    }
 }
 
 /// What an answer cost.

@@ -9,6 +9,7 @@
 //! | [`pages`] | what is on them |
 //! | [`export`] | the same for machines |
 //! | [`live`] | patches for open pages |
+//! | [`looks`] | what is in queues, asked for when somebody looks |
 //! | [`act`] | asks before something is done, and does it |
 //! | [`form`] | what a browser sends with a form |
 //! | [`csrf`] | tells our forms from those of other sites |
@@ -21,6 +22,7 @@ mod export;
 mod form;
 mod headers;
 mod live;
+mod looks;
 mod page;
 mod pages;
 mod place;
@@ -102,6 +104,9 @@ pub(crate) async fn live_page(shared: Arc<Shared>, request: Request) -> Result<R
         && request.param("channel").is_empty()
     {
         return act::publish_page(&shared, &request, &visit);
+    }
+    if let Some(reply) = looks::page(&shared, &request, &visit).await {
+        return reply;
     }
     let path = request.path().to_owned();
     let began = Instant::now();

@@ -31,6 +31,8 @@ pub(super) struct Page {
     pub(super) tables: Vec<Table>,
     pub(super) forms: Vec<Form>,
     pub(super) texts: Vec<(&'static str, Vec<(String, String)>)>,
+    /// Something long, as it is.
+    pub(super) block: Option<Block>,
     /// Files of the main table: CSV and JSON.
     pub(super) exports: Option<(String, String)>,
     pub(super) status: StatusCode,
@@ -119,6 +121,17 @@ pub(super) struct Notice {
     pub(super) code: String,
 }
 
+/// A long text, as it is.
+pub(super) struct Block {
+    pub(super) heading: String,
+    pub(super) text: String,
+    /// What it can be shown as: words, whether it is, and the page with it so.
+    pub(super) forms: Vec<(&'static str, bool, String)>,
+    /// How much of it that is.
+    pub(super) said: String,
+    pub(super) links: Vec<Link>,
+}
+
 /// A form.
 #[derive(Default)]
 pub(super) struct Form {
@@ -175,6 +188,7 @@ impl Page {
             tables: Vec::new(),
             forms: Vec::new(),
             texts: Vec::new(),
+            block: None,
             exports: None,
             status: StatusCode::OK,
         }

@@ -6,6 +6,8 @@ use nsq_service::http::{Query, encode_component};
 /// Parameters that pages know; those of a second table on a page have its name and a dot before them.
 const KNOWN: &[&str] = &[
     "q", "sort", "page", "per", "state", "node", "zone", "t", "tab", "user", "action", "result", "age",
+    // looking into queues
+    "n", "cursor", "id", "as", "show", "via", "from", "to",
 ];
 
 /// Tables beside the main one.

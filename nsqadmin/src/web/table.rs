@@ -10,7 +10,9 @@ const PER: [&str; 4] = ["25", "50", "100", "200"];
 const DEFAULT_PER: usize = 100;
 
 /// Parameters that take rows away.
-const FILTERS: [&str; 8] = ["q", "state", "node", "zone", "user", "action", "result", "age"];
+const FILTERS: [&str; 10] = [
+    "q", "state", "node", "zone", "user", "action", "result", "age", "from", "to",
+];
 
 /// Bytes of a compiled expression.
 const MAX_REGEX: usize = 1 << 20;
@@ -130,12 +132,16 @@ pub(super) struct Filter {
     pub(super) clear: String,
     /// Choices of one parameter: its name, its label, and values with whether they are chosen.
     pub(super) choices: Vec<Choice>,
+    /// What can be typed beside `q`: its name, its label, and what was typed.
+    pub(super) inputs: Vec<(&'static str, &'static str, String)>,
 }
 
 /// A list of values to choose from.
 pub(super) struct Choice {
     pub(super) name: &'static str,
     pub(super) label: &'static str,
+    /// What is in force while nothing is chosen; empty for any of them.
+    pub(super) default: &'static str,
     pub(super) values: Vec<(String, bool)>,
 }
 
@@ -411,6 +417,7 @@ fn filter(place: &Place, q: &str) -> Filter {
                 .collect::<Vec<_>>(),
         ),
         choices: Vec::new(),
+        inputs: Vec::new(),
     }
 }
 

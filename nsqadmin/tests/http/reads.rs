@@ -293,7 +293,7 @@ async fn na_053_an_nsqd_that_wants_tls_is_asked_over_it() {
     let paused = cluster.ask("POST", "/api/topics/t1/c1", pause, 200).await;
     // the two nsqlookupds that were stopped are named, the nsqd is not
     assert!(
-        !paused.contains(&nsqd.address) && !paused.contains("403"),
+        !paused.contains(&nsqd.address) && !paused.contains("response 403"),
         "{paused}"
     );
     assert_eq!(nsqd.posted(), ["/channel/pause?topic=t1&channel=c1"]);

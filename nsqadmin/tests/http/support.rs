@@ -13,6 +13,8 @@ use nsqadmin::{Admin, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::queue::Queue;
+
 /// An upstream that answers what it was told, and counts.
 pub(crate) struct Fake {
     pub(crate) address: String,
@@ -46,6 +48,8 @@ pub(crate) struct Script {
     bodies: Mutex<Vec<String>>,
     last: Mutex<String>,
     headers: Mutex<HashMap<&'static str, String>>,
+    /// Of one that can be looked into.
+    queue: Mutex<Option<Queue>>,
 }
 
 async fn play(script: Arc<Script>, mut request: Request) -> Result<Reply, Failure> {
@@ -56,6 +60,12 @@ async fn play(script: Arc<Script>, mut request: Request) -> Result<Reply, Failur
         .unwrap_or_default();
     let key = format!("{}{topic}", request.path());
     let answer = script.answers.lock().unwrap().get(&key).cloned();
+    let query = request.query()?;
+    if let Some(queue) = script.queue.lock().unwrap().as_mut()
+        && let Some(reply) = queue.play(request.method(), request.path(), &query, request.raw_query())
+    {
+        return reply;
+    }
     if *request.method() == Method::POST {
         let target = format!("{}?{}", request.path(), request.raw_query());
         script.posted.lock().unwrap().push(target);
@@ -114,6 +124,22 @@ impl Fake {
             .lock()
             .unwrap()
             .insert(path.to_owned(), json.into());
+    }
+
+    /// It can be looked into from now on.
+    pub(crate) fn has_queue(&self, queue: Queue) {
+        *self.state.queue.lock().unwrap() = Some(queue);
+        let info = format!(
+            r#"{{"version":"1.3.0","hostname":"h","broadcast_address":"127.0.0.1","http_port":{},"tcp_port":4150,
+            "extensions":["messages","policy"]}}"#,
+            self.port()
+        );
+        self.answers("/info", info);
+    }
+
+    /// Its queue.
+    pub(crate) fn queue<T>(&self, look: impl FnOnce(&mut Queue) -> T) -> T {
+        look(self.state.queue.lock().unwrap().as_mut().unwrap())
     }
 
     pub(crate) fn forgets(&self, path: &str) {
@@ -338,6 +364,30 @@ impl Cluster {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("{path} never fits: {}", self.get(path).await.1);
+    }
+
+    /// The page as another nsqadmin of the same cluster shows it.
+    pub(crate) async fn on_another_replica(&self, path: &str) -> String {
+        let mut args = vec![
+            "--http-address=127.0.0.1:0".to_owned(),
+            "--stats-poll-interval=0".to_owned(),
+        ];
+        args.extend(
+            self.lookupds
+                .iter()
+                .map(|fake| format!("--lookupd-http-address={}", fake.address)),
+        );
+        let clock = Arc::clone(&self.clock) as _;
+        let other = Admin::start(Options::from_args(args).unwrap(), clock)
+            .await
+            .unwrap();
+        let address = format!("127.0.0.1:{}", other.http_port()).parse().unwrap();
+        let path = path.to_owned();
+        let asking =
+            tokio::task::spawn_blocking(move || nsq_testkit::request(address, "GET", &path, b"").text());
+        let page = asking.await.unwrap();
+        other.stop().await.unwrap();
+        page
     }
 
     /// The connection of a stream of patches.

@@ -1,6 +1,7 @@
 //! What is to be done, and the page that asks for it.
 
 use askama::Template;
+use nsq_http_api::messages::Which;
 use nsq_service::http::{Failure, Reply, Request, StatusCode};
 
 use super::super::csrf::{self, Token};
@@ -11,6 +12,7 @@ use super::super::{fmt, html, urls};
 use crate::Shared;
 use crate::action::{Action, Level, Verb};
 use crate::audit::Entry;
+use crate::handling::{Handled, Handling};
 use crate::model::{Numbers, Sum};
 use crate::perform::Deed;
 
@@ -33,6 +35,10 @@ struct Confirm {
     /// What the first column of `lost` is.
     of: &'static str,
     lost: Vec<[String; 5]>,
+    /// The first messages concerned.
+    concerned: Vec<[String; 4]>,
+    /// What can be chosen: its name, its label, and what it is unless somebody does.
+    inputs: Vec<(&'static str, &'static str, String)>,
     warnings: Vec<String>,
     phrase: String,
     typed: String,
@@ -55,6 +61,9 @@ pub(super) struct Wish {
     hidden: Vec<(&'static str, String)>,
     /// Topics are the rows, not nodes.
     is_bulk: bool,
+    /// The first messages concerned.
+    pub(super) concerned: Vec<[String; 4]>,
+    inputs: Vec<(&'static str, &'static str, String)>,
 }
 
 impl Wish {
@@ -105,6 +114,8 @@ impl Wish {
                 ("node", action.node.clone().unwrap_or_default()),
             ],
             is_bulk: false,
+            concerned: Vec::new(),
+            inputs: Vec::new(),
             deeds: vec![Deed::Act(action)],
         }
     }
@@ -154,8 +165,58 @@ impl Wish {
                 .chain(hidden)
                 .collect(),
             is_bulk: true,
+            concerned: Vec::new(),
+            inputs: Vec::new(),
             deeds: actions.into_iter().map(Deed::Act).collect(),
         })
+    }
+
+    /// Of messages that wait in the channel at `url`, from behind this tab.
+    pub(super) fn of_handled(
+        handled: Handled,
+        url: &str,
+        tab: &str,
+        mut hidden: Vec<(&'static str, String)>,
+    ) -> Self {
+        let title = format!("{} {}", handled.handling.title(), handled.object());
+        hidden.insert(0, ("do", handled.handling.text().to_owned()));
+        match &handled.which {
+            Which::Ids(ids) => hidden.extend(ids.iter().map(|id| ("id", id.clone()))),
+            Which::All { .. } => hidden.push(("all", "true".to_owned())),
+        }
+        let inputs = match &handled.which {
+            Which::All { rate, limit, .. } if handled.handling != Handling::Stop => vec![
+                (
+                    "rate",
+                    "Messages in a second; 0 for as fast as it goes",
+                    rate.to_string(),
+                ),
+                ("limit", "Messages in all; 0 for all of them", limit.to_string()),
+            ],
+            _ => Vec::new(),
+        };
+        Self {
+            level: handled.level(),
+            phrase: handled.target(),
+            question: format!("{title} of {}?", handled.target()),
+            button: title,
+            effects: vec![handled.effect()],
+            url: url.to_owned(),
+            back: format!("{url}?tab={tab}"),
+            hidden,
+            is_bulk: false,
+            concerned: Vec::new(),
+            inputs,
+            deeds: vec![Deed::Handle(handled)],
+        }
+    }
+
+    /// What is done with messages that wait, if it is that.
+    pub(super) fn handled(&self) -> Option<&Handled> {
+        match self.deeds.as_slice() {
+            [Deed::Handle(handled)] => Some(handled),
+            _ => None,
+        }
     }
 
     /// What is left of something that was done in part only; none if nothing is.
@@ -195,6 +256,8 @@ impl Wish {
             url,
             hidden: vec![("do", "retry".to_owned())],
             is_bulk,
+            concerned: Vec::new(),
+            inputs: Vec::new(),
             deeds,
         })
     }
@@ -205,11 +268,8 @@ impl Wish {
 
     /// The lowest that may.
     pub(super) fn role(&self) -> crate::access::Role {
-        let actions = self.deeds.iter().filter_map(Deed::action);
-        actions
-            .map(|action| action.verb.role())
-            .max()
-            .unwrap_or(crate::access::Role::Operator)
+        let roles = self.deeds.iter().map(Deed::role);
+        roles.max().unwrap_or(crate::access::Role::Operator)
     }
 
     /// What is there now: by node, or by topic.
@@ -250,6 +310,8 @@ impl Wish {
             } else {
                 Vec::new()
             },
+            concerned: self.concerned.clone(),
+            inputs: self.inputs.clone(),
             warnings: if loses { self.warnings(visit) } else { Vec::new() },
             phrase: self.phrase.clone(),
             typed: typed.to_owned(),

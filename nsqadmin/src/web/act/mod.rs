@@ -3,6 +3,7 @@
 
 mod ask;
 mod publish;
+mod queue;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::Shared;
 use crate::access::Role;
 use crate::action::{Action, Level, Verb};
 use crate::audit::{Order, Who};
+use crate::handling::Handled;
 use crate::perform::Deed;
 
 /// Longest form that is read.
@@ -51,14 +53,37 @@ pub(super) async fn confirm(
             Err(refusal) => return cannot(visit, &refusal),
         }
     } else {
-        let node = visit.query.get("node").unwrap_or_default();
-        Wish::of_path(request, base, verb, node)
+        let says = |name: &str| visit.query.get(name).unwrap_or_default().to_owned();
+        let ids = visit.query.all("id").map(str::to_owned).collect();
+        wish_of(shared, request, visit, verb, ids, &says).await
     };
     let wish = wish.ok_or_else(|| Failure::bad_request("INVALID_ACTION"))?;
     if visit.role < wish.role() {
         return pages::forbidden(visit, wish.role()).reply(visit);
     }
     wish.ask(shared, visit, &Token::of(request)?, ("", ""), StatusCode::OK)
+}
+
+/// Of the path of a topic or a channel: what is done to it, or with messages that wait in it.
+async fn wish_of(
+    shared: &Shared,
+    request: &Request,
+    visit: &Visit,
+    verb: &str,
+    ids: Vec<String>,
+    says: queue::Says<'_>,
+) -> Option<Wish> {
+    if let Some(wish) = Wish::of_path(request, &shared.base_path, verb, &says("node")) {
+        return Some(wish);
+    }
+    let mut wish = queue::wish(request, visit, verb, ids, says)?;
+    if wish.level == Level::Named
+        && visit.role >= wish.role()
+        && let Some(handled) = wish.handled()
+    {
+        wish.concerned = queue::concerned(shared, visit, handled).await;
+    }
+    Some(wish)
 }
 
 /// The list of topics, with why nothing is done.
@@ -102,7 +127,10 @@ pub(crate) async fn post_topic(shared: Arc<Shared>, mut request: Request) -> Res
     if form.get("do") == "publish" && request.param("channel").is_empty() {
         return publish::post(&shared, &request, who, &form).await;
     }
-    let wish = Wish::of_path(&request, &shared.base_path, form.get("do"), form.get("node"));
+    let visit = Visit::of(&shared, &request, shared.board.view().await)?;
+    let ids = form.all("id").map(str::to_owned).collect();
+    let says = |name: &str| form.get(name).to_owned();
+    let wish = wish_of(&shared, &request, &visit, form.get("do"), ids, &says).await;
     let wish = wish.ok_or_else(|| Failure::bad_request("INVALID_ACTION"))?;
     fulfil(&shared, &request, who, &form, wish).await
 }
@@ -165,13 +193,14 @@ async fn fulfil(
         return wish.ask(shared, &visit, &token, (typed, refusal), status);
     }
     let before = wish.there(&visit);
+    let note = wish.handled().map(Handled::note).unwrap_or_default();
     let order = Order {
         who,
         asker: shared.asker(request),
         deeds: wish.deeds,
         nonce: form.get("nonce").to_owned(),
         before,
-        note: String::new(),
+        note,
     };
     finish(shared, &visit, order).await
 }

@@ -101,6 +101,7 @@ pub(in super::super) fn audit(visit: &Visit, entries: Vec<Arc<Entry>>) -> Page {
         let choice = |name: &'static str, label, values: Vec<String>| Choice {
             name,
             label,
+            default: "",
             values: values
                 .into_iter()
                 .map(|value| (value.clone(), place.get(name) == value))
@@ -262,6 +263,11 @@ fn said(page: &mut Page, entry: &Entry, outcome: Outcome, done: &[Arc<Done>]) {
         Outcome::Refused => page.warn("It was refused, and nothing was done.", ""),
     }
     for own in done {
+        // where something failed the rows say what
+        let warning = own.message.strip_prefix("WARNING: ");
+        if let Some(warning) = warning.filter(|_| outcome == Outcome::Done) {
+            page.say(format!("{warning}."));
+        }
         let is_gone = own
             .failure
             .as_ref()
@@ -391,6 +397,15 @@ fn plain(raw: &str) -> Option<String> {
             "the delay is longer than it takes (--max-req-timeout)",
         ),
         ("EXITING", "it is on its way out"),
+        (
+            "JOB_RUNNING",
+            "it is still busy with another job of this channel: see its dead letters, or its timers",
+        ),
+        (
+            "VIA_REQUIRED",
+            "the dead letters are in a channel of their topic, which has to be chosen",
+        ),
+        ("MESSAGE_NOT_FOUND", "the message is not there any more"),
         ("DRAINING", "it is being drained, and takes no messages"),
     ];
     let found = known.iter().find(|(code, _)| raw.contains(code));

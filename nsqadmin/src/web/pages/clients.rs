@@ -8,7 +8,7 @@ use crate::access::Role;
 use crate::model::{ChannelRecord, ClientRecord};
 
 /// Where somebody may not look.
-pub(super) const MASKED: &str = "hidden from viewers";
+pub(in super::super) const MASKED: &str = "hidden from viewers";
 
 /// The table; `per` clients on a page.
 pub(super) fn table(visit: &Visit, record: Result<&ChannelRecord, &str>, per: usize) -> Table {

@@ -22,6 +22,7 @@ mod waiting;
 
 pub(super) use audit::{audit, audit_entry, lost_of_entry};
 pub(super) use channel::channel;
+pub(super) use clients::MASKED;
 pub(super) use cluster::cluster;
 pub(super) use lookup::{Typed, lookup};
 pub(super) use node::node;

@@ -99,11 +99,4 @@ pub(super) fn explain<'a>(
             page.say(format!("The nsqds {}{more} {lacks}. {instead}", names.join(", ")));
         }
     }
-    if !with.is_empty() {
-        let names: Vec<&str> = with.iter().map(|node| node.key.as_str()).collect();
-        page.say(format!(
-            "{} can ({extension}), but this version of the console does not show it: ask the node itself.",
-            names.join(", ")
-        ));
-    }
 }

@@ -145,6 +145,7 @@ pub(super) fn table(visit: &Visit, sort: &'static str, per: usize) -> Table {
         filter.choices.push(Choice {
             name: "state",
             label: "State",
+            default: "",
             values: STATES
                 .iter()
                 .map(|name| ((*name).to_owned(), *name == state))
