@@ -112,10 +112,12 @@ export function topic(name, channels, more = {}) {
 /** An nsqd with these topics, or whatever else `state.answer` is. */
 export async function nsqd(host, state) {
   const started = Math.floor(Date.now() / 1000) - 86400 * 3;
-  const own = await fake((path) => {
+  const own = await fake((path, request) => {
     if (state.answer !== undefined) return state.answer;
+    const looked = state.queue?.(path, new URL(request.url, "http://x").searchParams, request.method);
+    if (looked !== undefined) return looked;
     if (path === "/info") {
-      return { version: "1.3.0", broadcast_address: "127.0.0.1", hostname: host, http_port: own.port, tcp_port: 4150, start_time: started };
+      return { extensions: state.queue ? ["messages", "policy"] : [], version: "1.3.0", broadcast_address: "127.0.0.1", hostname: host, http_port: own.port, tcp_port: 4150, start_time: started };
     }
     if (path === "/stats") {
       state.told = (state.told ?? 0) + 1;

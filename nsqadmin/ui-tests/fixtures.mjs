@@ -127,3 +127,80 @@ export async function f7(topics = 1024, channels = 3) {
   const nodes = [await nsqd("nsqd-0", { topics: list }), await nsqd("nsqd-1", { topics: list })];
   return cluster(nodes);
 }
+
+/** Bodies that want to be something else than text. */
+export const BODIES = [
+  ["json", Buffer.from('{"order":81,"lines":[{"sku":"A-7","n":2}],"note":"<b>bold</b>"}')],
+  ["text", Buffer.from(`${HOSTILE}\u001b[31m red\nsecond line \u202Ereversed`)],
+  ["hex", Buffer.from([0xff, 0xfe, 0x00, 0x3c, 0x62, 0x3e])],
+  ["large", Buffer.alloc(5 << 20, "x<i>y</i>")],
+];
+
+const id = (at) => String(at).padStart(16, "0");
+
+function shown(body, most) {
+  const cut = body.subarray(0, most);
+  const text = cut.toString("utf8");
+  const isText = Buffer.from(text).equals(cut);
+  return { size: body.length, ...(isText ? { body: text } : { body_base64: cut.toString("base64") }), truncated: cut.length < body.length };
+}
+
+/** What `orders/billing` has, on one node: messages of every kind, timers over two days, dead letters, a job, a policy. */
+function queue(share) {
+  const now = Date.now() * 1e6;
+  const letter = (at) => ({
+    id: id(500 + at), timestamp: now - 7.2e12, attempts: 0, ...shown(Buffer.from(`{"order":${at}}`), 1024),
+    dead_letter: { topic: "orders", channel: "billing", id: id(100 + at), timestamp: now - 7.2e12, attempts: 5,
+      reason: at % 3 ? "attempts" : "expired", at: now - (60 - at) * 6e10, first_delivered: now - 7e12, last_client: `worker-${at % 4}` },
+  });
+  return (path, query) => {
+    const most = Number(query.get("body") ?? 1024);
+    if (path === "/channel/policy" || path === "/topic/policy") {
+      const own = path === "/channel/policy" ? { max_attempts: 4 + share } : { ttl: "24h0m0s", durability: "disk" };
+      return { topic: "orders", channel: "", generation: 2, set: own, effective: { max_attempts: 4 + share, ttl: "24h0m0s", durability: "disk", channel_full: "drop_oldest", timeout_backoff: "0s" } };
+    }
+    if (path === "/channel/job") {
+      return { job: share === 1 ? { id: "j", verb: "run", state: "dead", running: true, done: 1840, failed: 0, remaining: 3160, started: now, error: "" } : null };
+    }
+    if (path !== "/channel/messages" && path !== "/topic/messages") return undefined;
+    const page = (messages) => {
+      const from = Number(query.get("cursor") || 0);
+      const limit = Number(query.get("limit") ?? 20);
+      return { messages: messages.slice(from, from + limit), next: from + limit < messages.length ? String(from + limit) : "" };
+    };
+    const one = (messages) => page(query.get("id") ? messages.filter((own) => own.id === query.get("id")) : messages);
+    switch (query.get("state")) {
+      case "in_flight":
+        return one([{ id: id(40), timestamp: now - 1.5e12, attempts: 41, ...shown(BODIES[0][1], most), delivered: now - 2.9e10, deadline: now + 3.1e10,
+          client_id: "worker-1", remote_address: "10.0.0.1:5000" }]);
+      case "deferred": {
+        const times = Array.from({ length: 60 }, (_, at) => ({ id: id(200 + at * 10 + share), timestamp: now, attempts: at % 4, source: ["publish", "requeue", "timeout"][at % 3],
+          due: now + at * at * 5e10 * share + 6e10, ...shown(Buffer.from(`{"remind":${at}}`), most) }));
+        const buckets = Array.from({ length: 24 }, (_, at) => ({ to: times[0].due + (times.at(-1).due - times[0].due) * (at + 1) / 24, count: at < 12 ? 4 : 1 }));
+        return { ...one(times), total: 60, first_due: times[0].due, last_due: times.at(-1).due, buckets: buckets.map((own) => ({ ...own, to: Math.round(own.to) })) };
+      }
+      case "dead":
+        return one(Array.from({ length: 12 }, (_, at) => letter(at * 2 + share)));
+      default: {
+        const more = Array.from({ length: 40 }, (_, at) => [`more ${at}`, Buffer.from(`{"order":${at},"total":${at * 3}}`)]);
+        const bodies = [...BODIES, ...more];
+        return page(bodies.map(([, body], at) => ({ id: id(at + 1), timestamp: now - at * 6e10, attempts: at % 5, ...shown(body, most) })));
+      }
+    }
+  };
+}
+
+/** Two nsqds that can be looked into, and one that cannot. */
+export async function f8(flags = []) {
+  const topics = (share) => () => {
+    const own = orders(share);
+    Object.assign(own.channels[0], { dead_letter_count: 12, deferred_count: 60, depth: 400 * (3 - share), backend_depth: 0 });
+    return [own];
+  };
+  const nodes = [
+    await nsqd("nsqd-0", { topics: topics(1), queue: queue(1) }),
+    await nsqd("nsqd-1", { topics: topics(2), queue: queue(2) }),
+    await nsqd("nsqd-go", { topics: topics(2) }),
+  ];
+  return cluster(nodes, flags, {});
+}

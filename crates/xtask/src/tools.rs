@@ -132,6 +132,7 @@ impl Tool {
                     "package-lock.json",
                     "console.test.mjs",
                     "live.test.mjs",
+                    "queues.test.mjs",
                     "ways.test.mjs",
                     "fakes.mjs",
                     "fixtures.mjs",

@@ -291,9 +291,23 @@ async fn who_cannot_be_looked_into_is_named_and_why() {
     }
 }
 
-/// Of Go's there is nothing but the sentence, and nothing is asked of it: the other node's messages are shown.
+/// Nothing but pages of numbers is asked of Go's nsqd, over HTTP alone: there is nobody on the TCP port of these.
 #[tokio::test]
-async fn in_a_mixed_cluster_those_that_can_are_looked_into_and_the_others_are_named() {
+async fn ui_084_a_go_nsqd_is_explained_and_left_alone_and_in_a_mixed_cluster_it_is_named() {
+    let cluster = Cluster::start().await;
+    for (path, text) in [
+        ("/topics/t1?tab=messages", "nsq_tail shows messages as they come"),
+        (PEEK, "cannot be looked into without taking messages. nsq_tail"),
+        (
+            "/topics/t1/c1?tab=timers",
+            "cannot list messages that wait for their time",
+        ),
+        ("/topics/t1/c1?tab=dead", "keep no dead letters"),
+        ("/topics/t1/c1?tab=policy", "have no policies"),
+    ] {
+        has(&cluster.body(path).await, &[text]);
+    }
+    nothing_was_posted(&cluster);
     let cluster = Cluster::start().await;
     cluster.nsqds[0].has_queue(Queue {
         messages: messages(0),
@@ -301,14 +315,8 @@ async fn in_a_mixed_cluster_those_that_can_are_looked_into_and_the_others_are_na
     });
     let page = cluster.body(PEEK).await;
     let go = &cluster.nsqds[1].address;
-    has(
-        &page,
-        &[
-            ">00000000000000a0</a>",
-            &format!("The nsqd {go} cannot do this"),
-            "nsq_tail",
-        ],
-    );
+    let named = format!("The nsqd {go} cannot do this");
+    has(&page, &[">00000000000000a0</a>", &named, "nsq_tail"]);
     nothing_was_posted(&cluster);
 }
 

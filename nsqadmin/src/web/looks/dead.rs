@@ -175,7 +175,7 @@ fn acts(look: &Look<'_>, page: &mut Page, oldest: Option<&Seen<'_>>) {
         false,
     );
     act(
-        "Delete all",
+        "Delete all dead letters",
         Role::Admin,
         &[("confirm", "discard"), ("all", "true")],
         true,

@@ -146,7 +146,7 @@ pub(super) fn acts_column<'a>(
     verbs: &'a [(&'static str, &'static str, Role)],
 ) -> Column<'a, Seen<'a>> {
     let visit = look.visit;
-    Column::text("act", "", "", move |seen: &Seen<'_>| {
+    Column::text("act", "Do", "each asks first", move |seen: &Seen<'_>| {
         let mine = verbs.iter().filter(|(.., role)| visit.role >= *role);
         let link = |(text, verb, _): &(&'static str, &str, Role)| {
             let changes = [
@@ -164,6 +164,7 @@ pub(super) fn acts_column<'a>(
         };
         Td {
             links: mine.map(link).collect(),
+            class: "acts",
             ..Td::default()
         }
     })

@@ -89,7 +89,7 @@ fn acts(look: &Look<'_>, page: &mut Page, total: u64) {
     }
     for (verb, text, role) in [
         ("run", "Run all now", Role::Operator),
-        ("cancel", "Cancel all", Role::Admin),
+        ("cancel", "Cancel all timers", Role::Admin),
     ] {
         if look.visit.role >= role {
             page.actions.push(Act {
