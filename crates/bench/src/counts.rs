@@ -6,9 +6,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
 use crate::daemon::Running;
 use crate::load;
+use crate::outcome::Outcome;
 use crate::scenario::Work;
 
 /// What is counted.

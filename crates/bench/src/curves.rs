@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::Outcome;
 use crate::args::Curves;
 use crate::driver::Session;
-use crate::load::Wish;
+use crate::load::conn::Wish;
+use crate::outcome::Outcome;
 use crate::record::Record;
 use crate::report::{number, unit};
 use crate::scenario::{Aim, Both, Consume, Deferred, Goal, Publish, Repeat, Scenario, Work};

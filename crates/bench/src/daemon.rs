@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
-use crate::load::Target;
+use crate::load::meter::Target;
+use crate::outcome::Outcome;
 use crate::pin;
 
 /// Longest wait until it listens, and until it has ended: a million messages may have to be read or written.

@@ -8,11 +8,11 @@ use std::process::Command;
 use nsq_testkit::tls::Identity;
 use tempfile::TempDir;
 
-use crate::Outcome;
 use crate::args::{Common, Daemon};
 use crate::daemon::Running;
-use crate::load::{self, Found};
+use crate::load::{self, meter::Found};
 use crate::machine::{self, BUSY, Machine};
+use crate::outcome::Outcome;
 use crate::pin;
 use crate::record::Record;
 use crate::scenario::{Repeat, Scenario, Work};

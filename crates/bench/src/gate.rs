@@ -8,11 +8,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
 use crate::args::Gate;
 use crate::counts::Count;
 use crate::driver::Session;
-use crate::load::Wish;
+use crate::load::conn::Wish;
+use crate::outcome::Outcome;
 use crate::report::number;
 use crate::scenario::{Both, Consume, Goal, Publish, Work};
 use crate::scenarios;

@@ -1,10 +1,11 @@
 //! What the numbers were taken on, and whether it has something else to do.
 
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// Kernel and processors.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ impl Machine {
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             processor: processor.to_owned(),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
-            seconds_since_1970: crate::load::wall_ns() / 1_000_000_000,
+            seconds_since_1970: wall_ns() / 1_000_000_000,
         }
     }
 }
@@ -42,4 +43,10 @@ pub(crate) fn load() -> Outcome<f64> {
     let text = fs::read_to_string("/proc/loadavg").map_err(|why| format!("read /proc/loadavg: {why}"))?;
     let first = text.split_whitespace().next().and_then(|word| word.parse().ok());
     first.ok_or_else(|| format!("no load average: {text}"))
+}
+
+/// Nanoseconds since 1970.
+pub(crate) fn wall_ns() -> u64 {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

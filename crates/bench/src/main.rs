@@ -23,6 +23,7 @@ mod driver;
 mod gate;
 mod load;
 mod machine;
+mod outcome;
 mod pictures;
 mod pin;
 mod record;
@@ -42,12 +43,10 @@ use clap::Parser as _;
 
 use args::{Command, CommandLine, Run};
 use driver::Session;
+use outcome::Outcome;
 use record::Record;
 use report::Names;
 use scenario::Scenario;
-
-/// What a step answers: a value, or one line for the person who called it.
-pub(crate) type Outcome<T = ()> = Result<T, String>;
 
 fn main() -> ExitCode {
     let done = match CommandLine::parse().command {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// A core for each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

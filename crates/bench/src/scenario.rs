@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::load::Wish;
+use crate::load::conn::Wish;
 
 /// Publishers that wait for their answers.
 #[derive(Clone, Debug)]

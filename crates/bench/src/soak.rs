@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
 use crate::args::Soak;
 use crate::daemon::Running;
 use crate::driver::Session;
+use crate::load::meter::{Found, Target};
 use crate::load::soak::{Shared, left, start};
-use crate::load::{Found, Target};
+use crate::outcome::Outcome;
 use crate::record::Record;
 use crate::report::number;
 use crate::scenario::{Aim, Goal, Repeat, Scenario, Timetable, Work};

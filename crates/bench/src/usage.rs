@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// A reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -3,9 +3,13 @@
 use std::sync::{Arc, Barrier};
 use std::thread;
 
+use super::arrived::{Arrived, StopAtEnd, joined};
+use super::conn::Conn;
 use super::consume::{self, consume, finish, subscribed};
+use super::meter::{Found, Meter, Target, histogram};
 use super::publish::{Bound, Publisher};
-use super::{Arrived, Conn, Found, Meter, Outcome, StopAtEnd, Target, create, histogram, joined};
+use super::sent::create;
+use crate::outcome::Outcome;
 use crate::scenario::Both;
 
 pub(super) fn run(work: &Both, target: Target) -> Outcome<Found> {

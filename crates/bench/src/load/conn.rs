@@ -10,8 +10,8 @@ use nsq_protocol::v2::{self, FrameType, encode};
 use nsq_protocol::{ChannelName, TopicName};
 use serde::Serialize;
 
-use super::Outcome;
 use super::stream::{Layer, Stream};
+use crate::outcome::Outcome;
 
 /// A frame is never larger than a batch or a body of these measurements.
 const MAX_FRAME: u32 = 64 << 20;

@@ -9,10 +9,14 @@ use nsq_protocol::v2::encode;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
+use super::arrived::{Arrived, StopAtEnd, joined};
 use super::conn::Filled;
-use super::{
-    Arrived, Conn, Found, Layer, Meter, Outcome, StopAtEnd, Target, Wish, channel, joined, publish, topic,
-};
+use super::conn::{Conn, Wish};
+use super::meter::{Found, Meter, Target};
+use super::publish;
+use super::sent::{channel, topic};
+use super::stream::Layer;
+use crate::outcome::Outcome;
 use crate::scenario::Consume;
 
 /// Up to here each consumer has a thread; more share this number of threads.

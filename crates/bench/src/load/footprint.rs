@@ -3,8 +3,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::conn::{Conn, Wish};
 use super::consume::subscribed;
-use super::{Conn, Found, Http, Meter, Outcome, Target, Wish, create};
+use super::http::Http;
+use super::meter::{Found, Meter, Target};
+use super::sent::create;
+use crate::outcome::Outcome;
 use crate::usage;
 
 /// Time in which what was begun ends, and then for how long idleness is measured.

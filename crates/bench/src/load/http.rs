@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::Outcome;
+use crate::outcome::Outcome;
 
 /// Largest answer, in bytes: that is `/stats` of ten thousand topics, and room.
 const ANSWER_CAP: usize = 256 << 20;

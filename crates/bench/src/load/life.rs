@@ -4,8 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use super::{Found, Outcome, Target, Wish, publish};
+use super::conn::Wish;
+use super::meter::{Found, Target};
+use super::publish;
 use crate::daemon::Running;
+use crate::outcome::Outcome;
 use crate::scenario::Work;
 use crate::usage;
 

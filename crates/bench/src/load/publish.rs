@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use nsq_protocol::v2::encode;
 
-use super::{
-    Arrived, Conn, Found, Http, Meter, Outcome, Target, Wish, add, body, create, histogram, joined, topic,
-};
+use super::arrived::{Arrived, joined};
+use super::conn::{Conn, Wish};
+use super::http::Http;
+use super::meter::{Found, Meter, Target, add, histogram};
+use super::sent::{body, create, topic};
+use crate::outcome::Outcome;
 use crate::scenario::{Publish, PublishHttp};
 
 /// Most threads that publish. Where there are more connections, each thread has several and writes to all before it reads.

@@ -9,12 +9,16 @@ use hdrhistogram::Histogram;
 use nsq_protocol::v2::encode;
 use nsq_protocol::{ChannelName, TopicName};
 
+use super::arrived::Arrived;
+use super::conn::{Conn, Wish};
 use super::consume::{self, consume, finish, subscribed};
+use super::http::Http;
+use super::meter::{Target, add, histogram};
+use super::sent::{channel, create, stamped, topic};
+use super::stream::Layer;
 use super::timetable::{Schedule, send};
-use super::{
-    Arrived, Conn, Http, Layer, Outcome, Target, Wish, add, channel, create, histogram, stamped, topic,
-    wall_ns,
-};
+use crate::machine::wall_ns;
+use crate::outcome::Outcome;
 use crate::scenario::Timetable;
 
 /// Consumers of the second channel, of which one is slow.
@@ -204,7 +208,7 @@ fn short_lived(number: u64, target: Target) -> Outcome {
     let mut publisher = Conn::open(target.tcp, Wish::default())?;
     let mut out = Vec::new();
     for _ in 0..SHORT_LIVED {
-        encode::publish(&mut out, &topic, &super::body(200));
+        encode::publish(&mut out, &topic, &crate::load::sent::body(200));
     }
     publisher.write(&out)?;
     publisher.oks(SHORT_LIVED as u64)?;

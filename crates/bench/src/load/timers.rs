@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use nsq_protocol::v2::encode;
 
+use super::arrived::{Arrived, StopAtEnd, joined};
 use super::conn::Filled;
+use super::conn::{Conn, Wish};
 use super::consume::{consume, finish, subscribed};
-use super::{
-    Arrived, Conn, Found, Meter, Outcome, StopAtEnd, Target, Wish, add, body, create, histogram, joined,
-    stamp, stamped, topic, wall_ns,
-};
+use super::meter::{Found, Meter, Target, add, histogram};
+use super::sent::{body, create, stamp, stamped, topic};
+use crate::machine::wall_ns;
+use crate::outcome::Outcome;
 use crate::scenario::Deferred;
 use crate::usage;
 
@@ -20,7 +22,7 @@ const AT_ONCE: usize = 100;
 const SIZE: usize = 100;
 /// What a consumer that waits for a message at its time asks for.
 const PROMPT: Wish = Wish {
-    layer: super::Layer::None,
+    layer: super::stream::Layer::None,
     unbuffered: true,
     msg_timeout_ms: None,
     small: false,

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use nsq_protocol::v2::encode;
 
+use super::arrived::{Arrived, StopAtEnd, joined};
+use super::conn::Conn;
 use super::consume::{self, consume, finish, subscribed};
-use super::{
-    Arrived, Conn, Found, Meter, Outcome, StopAtEnd, Target, add, body, create, histogram, joined, stamp,
-    stamped, topic, wall_ns,
-};
+use super::meter::{Found, Meter, Target, add, histogram};
+use super::sent::{body, create, stamp, stamped, topic};
+use crate::machine::wall_ns;
+use crate::outcome::Outcome;
 use crate::scenario::Timetable;
 
 /// Time from the start of the threads to the first message.
@@ -173,7 +175,7 @@ pub(super) fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Wish;
+    use crate::load::conn::Wish;
 
     #[test]
     fn senders_take_turns_at_the_rate() {

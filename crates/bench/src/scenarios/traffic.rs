@@ -1,7 +1,7 @@
 //! Publishing, consuming, and both.
 
 use super::{DEFAULT, MAXIMUM, MEMORY, PUBLISHED_AT_MOST, faster, goal, measured, scenario};
-use crate::load::Wish;
+use crate::load::conn::Wish;
 use crate::scenario::{Aim, Both, Consume, Publish, PublishHttp, Scenario, Work};
 
 pub(super) fn publish() -> Vec<Scenario> {

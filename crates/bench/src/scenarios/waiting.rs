@@ -1,7 +1,7 @@
 //! Latency by a timetable, timers, what costs while nothing happens, starts and ends.
 
 use super::{DEFAULT, DISK, MEMORY, goal, scenario};
-use crate::load::Wish;
+use crate::load::conn::Wish;
 use crate::scenario::{Aim, Deferred, Goal, Scenario, Timetable, Work};
 
 pub(super) fn open_loop() -> Vec<Scenario> {

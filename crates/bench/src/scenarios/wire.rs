@@ -2,7 +2,8 @@
 
 use super::traffic::both;
 use super::{CERT, DISK, KEY, MEMORY, PUBLISHED_AT_MOST, SYNC, faster, goal, measured, scenario};
-use crate::load::{Layer, Wish};
+use crate::load::conn::Wish;
+use crate::load::stream::Layer;
 use crate::scenario::{Aim, Consume, Publish, Scenario, Work};
 
 pub(super) fn layers() -> Vec<Scenario> {
