@@ -1,4 +1,4 @@
-//! What this node counts beside its topics and channels. Kept by whoever does the thing, shown by the metrics.
+//! What this node counts beside its channels. Kept by whoever does the thing, shown by the metrics.
 
 use nsq_protocol::ErrorCode;
 use nsq_service::clock::Clock;
@@ -138,5 +138,25 @@ impl Counters {
                 errors: Counts::new(DiskOperation::LABELS),
             }),
         }
+    }
+}
+
+/// Counters of a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TopicTotals {
+    /// Accepted publishes.
+    pub messages: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    /// Messages that a full ephemeral queue had no room for.
+    pub overflowed: u64,
+}
+
+impl TopicTotals {
+    /// Adds those of another.
+    pub const fn add(&mut self, other: &Self) {
+        self.messages = self.messages.saturating_add(other.messages);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.overflowed = self.overflowed.saturating_add(other.overflowed);
     }
 }

@@ -17,8 +17,9 @@
 //! | [`block`] | messages in memory | where they are queued |
 //! | [`latency`] | how long messages take | who measures |
 //! | [`wheel`], [`timers`], [`parked`] | when something is due | what it is |
-//! | [`series`] | who has metrics of its own, and what those leave that have none | how they are written |
-//! | [`counters`] | what a node counts | who shows it |
+//! | [`places`] | who may have metrics of its own | what is counted |
+//! | [`series`] | under what name the others are counted, and what they leave | how it is written |
+//! | [`counters`] | what a node and a topic count | who shows it |
 //! | [`cores`] | how many threads the processors are worth | what they do |
 //! | [`program`] | the process: flags, runtime, signals, exit code | everything else |
 //! | [`effects`], [`engine`] | what is left to do outside the locks, and who does it | why |
@@ -50,6 +51,7 @@ pub mod metrics;
 pub mod options;
 pub mod parked;
 pub mod pictures;
+pub mod places;
 pub mod program;
 pub mod queue;
 pub mod series;

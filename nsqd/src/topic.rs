@@ -10,15 +10,16 @@ pub use moving::Held;
 
 use crate::block::{BatchBuilder, Run};
 use crate::channel::Channel;
+use crate::counters::TopicTotals;
 use crate::deferrals::split;
 use crate::disk_workers::DiskWorkers;
 use crate::effects::{Effects, Later, QueueOwner, Spill};
 use crate::engine::Engine;
 use crate::message_id::{IdFactory, WaitTicks, tick_of};
+use crate::places::OwnSeries;
 use crate::queue::backlog::LockedBacklog;
 use crate::queue::inside::{Correction, Inside};
 use crate::queue::{Backlog, MessageQueue};
-use crate::series::{OwnSeries, TopicTotals};
 use nsq_protocol::{ChannelName, TopicName};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;

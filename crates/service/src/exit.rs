@@ -27,7 +27,7 @@ impl Exit {
     pub fn fatal(prefix: &str, text: &str) -> Self {
         Self {
             stdout: String::new(),
-            stderr: crate::log::fatal_line(prefix, text),
+            stderr: crate::log::line::fatal_line(prefix, text),
             code: START_FAILED,
         }
     }

@@ -14,8 +14,9 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::plane::{Plane, api};
-use crate::pods::SIZE;
 
+/// Size of every claim.
+pub(crate) const SIZE: &str = "1Gi";
 /// Clusters of one namespace.
 const IN_A_NAMESPACE: usize = 100;
 /// Requests of this program at once.

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::cases::{LONG, Run};
-use crate::clusters;
-use crate::pods::SIZE;
+use crate::clusters::{self, SIZE};
 
 const NODES: i32 = 200;
 const LEFT: i32 = 150;

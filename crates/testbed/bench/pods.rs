@@ -14,13 +14,12 @@ use kube::{Api, Client, ResourceExt as _};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::clusters::SIZE;
 use crate::daemons::Daemons;
 use crate::plane::api;
 
 /// Label of everything the operator makes.
 pub(crate) const OURS: &str = "app.kubernetes.io/managed-by=nsq-operator";
-/// Size of every claim.
-pub(crate) const SIZE: &str = "1Gi";
 /// Statuses that are written at once.
 const AT_ONCE: usize = 16;
 /// Addresses that no network uses but those of measurements; all of them are local here.

@@ -2,8 +2,9 @@
 
 use crate::broker::Broker;
 use crate::channel::{Channel, ChannelSnapshot};
+use crate::counters::TopicTotals;
 use crate::latency::Samples;
-use crate::series::{ChannelTotals, Label, TopicTotals};
+use crate::series::{ChannelTotals, Label};
 use crate::topic::Topic;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,11 +1,12 @@
 //! Flags and config keys (nsqd spec 7.2), converted once into [`Options`]. Pure.
 
 mod flags;
+mod statsd;
 
 pub use flags::FLAGS;
+pub use statsd::Statsd;
 
 use crate::auth::AskBy;
-use crate::statsd;
 use nsq_service::exit::Exit;
 use nsq_service::flags::{Program, Values};
 use nsq_service::log::Level;
@@ -68,7 +69,7 @@ pub struct Options {
     /// Topics, and channels, that have metrics of their own; 0 is no bound.
     pub metrics_max_channels: usize,
     /// The statsd server, if there is one.
-    pub statsd: Option<statsd::Settings>,
+    pub statsd: Option<Statsd>,
     /// Announced to nsqlookupd.
     pub broadcast_address: String,
     /// Announced to nsqlookupd; 0 the real port.
@@ -257,7 +258,7 @@ impl TryFrom<&Values> for Options {
             },
             latency_percentiles: percentiles(values)?,
             latency_window: values.duration("e2e-processing-latency-window-time"),
-            statsd: statsd_settings(values)?,
+            statsd: Statsd::of(values)?,
             broadcast_address: values.string("broadcast-address").to_owned(),
             broadcast_tcp_port: values.int("broadcast-tcp-port"),
             broadcast_http_port: values.int("broadcast-http-port"),
@@ -302,28 +303,6 @@ impl Options {
     pub fn latency_window(&self) -> Option<Duration> {
         (!self.latency_percentiles.is_empty()).then_some(self.latency_window)
     }
-}
-
-fn statsd_settings(values: &Values) -> Result<Option<statsd::Settings>, String> {
-    let address = values.string("statsd-address");
-    let (interval, size) = (
-        values.duration("statsd-interval"),
-        values.int("statsd-udp-packet-size"),
-    );
-    if address.is_empty() {
-        return Ok(None);
-    }
-    if interval.is_zero() {
-        return Err("--statsd-interval must be greater than 0s".into());
-    }
-    Ok(Some(statsd::Settings {
-        address: address.to_owned(),
-        interval,
-        prefix: values.string("statsd-prefix").to_owned(),
-        mem_stats: values.bool("statsd-mem-stats"),
-        packet_size: usize::try_from(size).unwrap_or(0),
-        exclude_ephemeral: values.bool("statsd-exclude-ephemeral"),
-    }))
 }
 
 /// Whether an experiment is on; names that are not known are passed over, as in the reference.

@@ -5,6 +5,7 @@ mod lines;
 pub use lines::{Lines, datagrams, prefix};
 
 use crate::broker::Broker;
+use crate::options::Statsd;
 use crate::pictures::{Measure, Wanted, memory, topic_stats};
 use nsq_http_api::nsqd::TopicStats;
 use nsq_service::tasks::Tasks;
@@ -13,25 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 
-/// Where it is pushed to, how often, and what.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// `host:port` over UDP.
-    pub address: String,
-    /// Time between pushes.
-    pub interval: Duration,
-    /// What names begin with; `%s` is the host key.
-    pub prefix: String,
-    /// Figures of the process too.
-    pub mem_stats: bool,
-    /// Most bytes of a datagram.
-    pub packet_size: usize,
-    /// Leaves ephemeral topics and channels out.
-    pub exclude_ephemeral: bool,
-}
-
 /// Pushes until the daemon stops. `prefix` is the expanded one.
-pub async fn push(broker: Arc<Broker>, settings: Settings, prefix: String) {
+pub async fn push(broker: Arc<Broker>, settings: Statsd, prefix: String) {
     let mut lines = Lines::new(prefix);
     // Datagrams leave over the interval but its last second, so that a server is not hit by all at once.
     let spread = settings.interval.saturating_sub(Duration::from_secs(1));

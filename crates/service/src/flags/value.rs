@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{Flag, Kind};
-use crate::log::Level;
+use crate::log::level::Level;
 use crate::{duration, json};
 
 /// The value of one option.

@@ -37,9 +37,9 @@ pub use hyper::header;
 pub use hyper::{Method, StatusCode};
 pub use path::{decode_path, encode_component};
 pub use query::Query;
-pub use reply::{Failure, Reply};
+pub use reply::{Failure, Kind, Reply};
 pub use request::Request;
-pub use router::{Kind, Route, Router};
+pub use router::{Route, Router};
 pub use server::{Limits, serve, serve_ops, serve_tls};
 
 #[cfg(test)]

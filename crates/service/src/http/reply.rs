@@ -12,13 +12,21 @@ use serde::Serialize;
 use warp::reply::Reply as _;
 
 use super::packing::Packing;
-use super::router::Kind;
 use crate::json;
 
 pub(super) const JSON: &str = "application/json; charset=utf-8";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 const X_NSQ_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-nsq-content-type");
 const NSQ_V1: HeaderValue = HeaderValue::from_static("nsq; version=1.0");
+
+/// How the answers of a route look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `X-NSQ-Content-Type` on every answer, errors as JSON.
+    V1,
+    /// Neither; errors as bare text.
+    Plain,
+}
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, std::io::Error>> + Send + Sync>>;
 

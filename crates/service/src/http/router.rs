@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::packing::Packing;
 use super::path::{Params, Pattern, clean, decode, encode_path};
-use super::reply::{Failure, Reply};
+use super::reply::{Failure, Kind, Reply};
 use super::request::Request;
 use crate::duration;
 use crate::metrics::{HttpMetrics, OTHER};
@@ -21,15 +21,6 @@ const MAX_IGNORED_BODY: u64 = 1 << 20;
 
 type Outcome = Result<Reply, Failure>;
 type Handler<S> = Box<dyn Fn(Arc<S>, Request) -> BoxFuture<'static, Outcome> + Send + Sync>;
-
-/// How the answers of a route look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `X-NSQ-Content-Type` on every answer, errors as JSON.
-    V1,
-    /// Neither; errors as bare text.
-    Plain,
-}
 
 /// How a request to a route is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
