@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::schema::{Kind, apply_defaults};
+use super::structure::Violation;
 use super::structure::{self, nearest};
-use super::validate::{Violation, validate_value};
+use super::validate::validate_value;
 use super::yaml::{self, Document};
 use super::{API_VERSION, GROUP, NsqChannel, NsqCluster, NsqTopic};
 

@@ -67,14 +67,14 @@ pub(crate) use schema::each_schema;
 pub use security::{
     Auth, AuthRequestMethod, ClientAuth, Monitoring, PodSecurity, Tls, TlsMinVersion, TlsMode,
 };
-pub use status::{Condition, MemberStatus, NsqClusterStatus, Phase, Time};
+pub use status::{Condition, MemberStatus, NsqClusterStatus, Phase};
 pub use status_parts::{
     AdminStatus, Blocker, BlockerReason, DrainNode, DrainState, DrainStatus, Endpoints, LookupdStatus,
-    NsqdStatus, RolloutReason, RolloutStatus, StorageStatus,
+    NsqdStatus, RolloutReason, RolloutStatus, StorageStatus, Time,
 };
-pub use structure::nearest;
+pub use structure::{Violation, nearest};
 pub use topic::{DeletionPolicy, NsqTopic, NsqTopicSpec};
-pub use validate::{Resource, Violation, validate};
+pub use validate::{Resource, validate};
 
 /// API group of the three kinds.
 pub const GROUP: &str = "nsq.rs";

@@ -1,8 +1,7 @@
 //! Status of the three kinds. Everything in it is either for people or memory of a long operation
 //! that can be rebuilt from facts. Source: operator spec 3.1.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -11,13 +10,11 @@ use super::defaults::is_empty;
 use super::flavor::Flavor;
 use super::reason::{ConditionStatus, ConditionType, Reason, named};
 use super::status_parts::{
-    AdminStatus, DrainStatus, Endpoints, LookupdStatus, NsqdStatus, RolloutStatus, StorageStatus,
+    AdminStatus, DrainStatus, Endpoints, LookupdStatus, NsqdStatus, RolloutStatus, StorageStatus, Time,
+    time_schema,
 };
 
 use std::fmt;
-
-/// A moment, in UTC, written to the second.
-pub type Time = meta::Time;
 
 /// Status of an NsqCluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -177,11 +174,6 @@ fn readable_conditions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
         .into_iter()
         .filter_map(|condition| serde_json::from_value(condition).ok())
         .collect())
-}
-
-/// Schema of a moment.
-pub(crate) fn time_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time"})
 }
 
 fn conditions_schema(generator: &mut SchemaGenerator) -> Schema {

@@ -2,12 +2,20 @@
 
 use std::fmt;
 
-use schemars::JsonSchema;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::defaults::is_empty;
 use super::reason::named;
-use super::status::{Time, time_schema};
+
+/// A moment, in UTC, written to the second.
+pub type Time = meta::Time;
+
+/// Schema of a moment.
+pub(crate) fn time_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date-time"})
+}
 
 /// The nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

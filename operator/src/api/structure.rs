@@ -4,7 +4,14 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::validate::Violation;
+/// A rule that an object breaks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Violation {
+    /// The field to blame, such as `spec.nsqd.storage.size` or `spec.admin.route.hosts[0]`.
+    pub path: String,
+    /// The text of operator spec 2.3 for our rules, the API server's own text for the others.
+    pub message: String,
+}
 
 /// Most violations listed for one object; a file that breaks more is broken anyway.
 pub(crate) const MAX_VIOLATIONS: usize = 100;

@@ -7,17 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::schema::Kind;
-use super::structure::{self, MAX_VIOLATIONS};
+use super::structure::{self, MAX_VIOLATIONS, Violation};
 use super::{NsqChannel, NsqCluster, NsqTopic};
-
-/// A rule that an object breaks.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Violation {
-    /// The field to blame, such as `spec.nsqd.storage.size` or `spec.admin.route.hosts[0]`.
-    pub path: String,
-    /// The text of operator spec 2.3 for our rules, the API server's own text for the others.
-    pub message: String,
-}
 
 /// A typed object of one of the three kinds.
 pub trait Resource: Serialize {
