@@ -13,7 +13,8 @@ use parking_lot::RwLock;
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::model::{Finding, Heard, History, Picture, Snapshot, Watch};
+use crate::action::{Action, Verb};
+use crate::model::{Event, Finding, Heard, History, Picture, Place, Snapshot, Watch};
 use crate::options::{Polling, Sources};
 use crate::upstream::{Answer, PARALLEL, Upstream, Weight};
 
@@ -183,6 +184,22 @@ impl Board {
         match &self.source {
             Source::Polled { views, .. } => Some(views.clone()),
             Source::OnDemand(_) => None,
+        }
+    }
+
+    /// Charts show where it was done.
+    pub(crate) fn mark(&self, action: &Action) {
+        let event = match action.verb {
+            Verb::Pause => Event::Paused,
+            Verb::Unpause => Event::Unpaused,
+            Verb::Empty => Event::Emptied,
+            Verb::Create | Verb::Delete | Verb::Tombstone => return,
+        };
+        if let Some(view) = self.latest() {
+            let now = self.clock.unix_nanos() / 1_000_000_000;
+            let channel = action.channel.clone().unwrap_or_default();
+            let place = Place::Queue(action.topic.clone(), channel);
+            view.history.write().mark(now, event, place);
         }
     }
 

@@ -143,6 +143,11 @@ impl Shared {
                 let mut steps = Steps::default();
                 let failure = shared.run(deed, &order.asker, &mut steps).await.err();
                 let message = steps.message();
+                if failure.is_none()
+                    && let Some(action) = deed.action()
+                {
+                    shared.board.mark(action);
+                }
                 own.add(Done {
                     target: deed.target(),
                     action: deed.action().cloned(),

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { eventually } from "./fakes.mjs";
 import { f1, f3, f4, f6, f7 } from "./fixtures.mjs";
-import { DESKTOP, PHONE, browser, open, violations } from "./support.mjs";
+import { DESKTOP, PHONE, browser, open, paths, violations } from "./support.mjs";
 
 let chrome;
 let empty;
@@ -25,14 +25,6 @@ after(async () => {
   await chrome?.close();
   for (const own of [empty, incident, broken, hostile, many]) own?.stop();
 });
-
-function paths(cluster) {
-  const node = encodeURIComponent(cluster.nodes[0].key);
-  return ["/", "/topics", "/topics/orders", "/topics/orders/billing", "/topics/orders/billing?tab=clients", "/nodes", `/nodes/${node}`,
-    "/lookup", "/cluster", "/counter", "/search?q=o", "/settings", "/help", "/topics/orders?confirm=delete", "/audit",
-    "/topics/orders?tab=publish", "/topics/orders?tab=messages", "/topics/orders/billing?tab=timers",
-    "/topics?confirm=delete&topic=orders&topic=audit", "/topics/nope"];
-}
 
 /** UI-004, with both sizes and both themes: open() fails on a console message, a policy report or a foreign request. */
 for (const theme of ["light", "dark"]) {

@@ -50,3 +50,12 @@ export async function violations(chrome, url, path, options) {
   await context.close();
   return result.violations.map((own) => `${path}: ${own.id}: ${own.nodes.map((node) => node.target.join(" ")).slice(0, 3).join(", ")}`);
 }
+
+/** Every page, of a cluster that has the topics of F3. */
+export function paths(cluster) {
+  const node = encodeURIComponent(cluster.nodes[0].key);
+  return ["/", "/topics", "/topics/orders", "/topics/orders/billing", "/topics/orders/billing?tab=clients", "/nodes", `/nodes/${node}`,
+    "/lookup", "/cluster", "/counter", "/search?q=o", "/settings", "/help", "/topics/orders?confirm=delete", "/audit",
+    "/topics/orders?tab=publish", "/topics/orders?tab=messages", "/topics/orders/billing?tab=timers",
+    "/topics?confirm=delete&topic=orders&topic=audit", "/topics/nope"];
+}

@@ -132,6 +132,8 @@ impl Tool {
                     "package-lock.json",
                     "console.test.mjs",
                     "live.test.mjs",
+                    "looks.test.mjs",
+                    "pictures.test.mjs",
                     "queues.test.mjs",
                     "ways.test.mjs",
                     "fakes.mjs",

@@ -18,10 +18,12 @@ mod said;
 mod snapshot;
 mod version;
 
-pub(crate) use history::{History, Metric, Of, Point};
+pub(crate) use history::{Event, History, Metric, Of, Place, Point};
 pub(crate) use merge::{Node, merge_nodes, nodes_from_nsqds, union};
 pub(crate) use picture::{Heard, Picture};
-pub(crate) use records::{ChannelRecord, ClientRecord, Producer, TopicRecord, clients_of};
+pub(crate) use records::{
+    ChannelRecord, ClientRecord, Counts, LatencyRecord, Percentile, Producer, TopicRecord, clients_of,
+};
 pub(crate) use rules::{Finding, RULES, Rule, Severity, Subject, Watch, of_channel, of_topic};
 pub(crate) use said::{ChannelOn, Numbers, Rates, Said, TopicOn};
 pub(crate) use snapshot::{Channel, NodeState, Snapshot, Source, Spread, Sum, Topic, Trouble};

@@ -10,6 +10,7 @@ use nsq_http_api::lookupd;
 use nsq_http_api::nsqd::{Info, Stats};
 
 use super::merge::{Node, merge_nodes, node_from_info};
+use super::records::LatencyRecord;
 use super::said::{Earlier, Names, Numbers, Said};
 use super::snapshot::{Channel, Gone, NodeState, Snapshot, Source, Spread, Topic, Trouble};
 use crate::options::Sources;
@@ -309,10 +310,28 @@ impl NodeEntry {
 struct Parts {
     spread: Spread,
     read_only: usize,
+    durability: BTreeSet<Arc<str>>,
+    latency: Option<Box<LatencyRecord>>,
     own: Numbers,
-    channels: BTreeMap<Arc<str>, (Spread, Numbers)>,
+    channels: BTreeMap<Arc<str>, ChannelParts>,
     /// Nodes that do not answer now, with the channels they had.
     silent: usize,
+}
+
+#[derive(Default)]
+struct ChannelParts {
+    spread: Spread,
+    numbers: Numbers,
+    latency: Option<Box<LatencyRecord>>,
+}
+
+/// Adds what one more node measured.
+fn weigh(sum: &mut Option<Box<LatencyRecord>>, more: Option<&LatencyRecord>) {
+    match (sum, more) {
+        (Some(sum), Some(more)) => sum.add(more),
+        (sum @ None, Some(more)) => *sum = Some(Box::new(more.clone())),
+        (_, None) => {}
+    }
 }
 
 fn merge_topics(lookupds: &[LookupdEntry], nodes: &[NodeState]) -> Vec<Topic> {
@@ -329,12 +348,15 @@ fn merge_topics(lookupds: &[LookupdEntry], nodes: &[NodeState]) -> Vec<Topic> {
                 parts.spread.paused += usize::from(topic.paused);
                 parts.read_only += usize::from(topic.read_only);
                 parts.own.add(&topic.own);
+                parts.durability.extend(topic.durability.clone());
+                weigh(&mut parts.latency, topic.latency.as_deref());
                 for channel in &topic.channels {
-                    let (spread, sum) = parts.channels.entry(Arc::clone(&channel.name)).or_default();
-                    spread.nodes += 1;
-                    spread.answered += 1;
-                    spread.paused += usize::from(channel.paused);
-                    sum.add(&channel.numbers);
+                    let own = parts.channels.entry(Arc::clone(&channel.name)).or_default();
+                    own.spread.nodes += 1;
+                    own.spread.answered += 1;
+                    own.spread.paused += usize::from(channel.paused);
+                    own.numbers.add(&channel.numbers);
+                    weigh(&mut own.latency, channel.latency.as_deref());
                 }
             }
             continue;
@@ -366,14 +388,15 @@ impl Parts {
         let channels: Vec<Channel> = self
             .channels
             .into_iter()
-            .map(|(name, (mut spread, numbers))| {
-                sum.add(&numbers);
+            .map(|(name, mut own)| {
+                sum.add(&own.numbers);
                 // any of the silent ones may have it too
-                spread.nodes += self.silent;
+                own.spread.nodes += self.silent;
                 Channel {
                     name,
-                    spread,
-                    numbers,
+                    spread: own.spread,
+                    numbers: own.numbers,
+                    latency: own.latency,
                 }
             })
             .collect();
@@ -381,6 +404,8 @@ impl Parts {
             name,
             spread: self.spread,
             read_only: self.read_only,
+            durability: self.durability,
+            latency: self.latency,
             own: self.own,
             sum,
             channels,

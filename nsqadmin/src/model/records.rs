@@ -377,7 +377,21 @@ impl LatencyRecord {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    /// What a node measured, without names; nothing if it does not measure.
+    pub(crate) fn measured(latency: &Latency) -> Option<Box<Self>> {
+        let is_measured = latency.percentiles.as_ref().is_some_and(|list| !list.is_empty());
+        is_measured.then(|| Box::new(Self::of(latency, "", "", "")))
+    }
+
+    /// That of a quantile.
+    pub(crate) fn at(&self, quantile: f64) -> Option<&Percentile> {
+        let all = self.percentiles.iter().flatten();
+        all.into_iter()
+            .find(|own| own.quantile.total_cmp(&quantile).is_eq())
+    }
+
+    /// Both together, weighted by what they counted.
+    pub(crate) fn add(&mut self, other: &Self) {
         self.count = self.count.saturating_add(other.count);
         for part in other.percentiles.iter().flatten() {
             let own = self.percentiles.get_or_insert_default();

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use nsq_http_api::nsqd::{ChannelStats, Stats, TopicStats};
 
+use super::records::LatencyRecord;
+
 /// Answers that are nearer to each other give no rate: the noise would be larger than the number.
 const SHORTEST: Duration = Duration::from_secs(1);
 
@@ -57,6 +59,10 @@ pub(crate) struct TopicOn {
     pub(crate) own: Numbers,
     pub(crate) paused: bool,
     pub(crate) read_only: bool,
+    /// What a publish outlives. Our nsqd only.
+    pub(crate) durability: Option<Arc<str>>,
+    /// From publish to FIN; none if the node does not measure it.
+    pub(crate) latency: Option<Box<LatencyRecord>>,
     /// Sorted by name.
     pub(crate) channels: Vec<ChannelOn>,
 }
@@ -67,6 +73,8 @@ pub(crate) struct ChannelOn {
     pub(crate) name: Arc<str>,
     pub(crate) numbers: Numbers,
     pub(crate) paused: bool,
+    /// From publish to FIN; none if the node does not measure it.
+    pub(crate) latency: Option<Box<LatencyRecord>>,
 }
 
 /// What is counted of a queue. Sums stay at the end of the range instead of going around.
@@ -103,6 +111,8 @@ pub(crate) struct Rates {
     pub(crate) timed_out: f32,
     /// `done` is derived from other counters, as Go's nsqd does not count it.
     pub(crate) is_derived: bool,
+    /// All that waited is gone at once, so `done` is not known.
+    pub(crate) is_emptied: bool,
 }
 
 impl Default for Rates {
@@ -113,6 +123,7 @@ impl Default for Rates {
             requeued: f32::NAN,
             timed_out: f32::NAN,
             is_derived: false,
+            is_emptied: false,
         }
     }
 }
@@ -131,6 +142,7 @@ impl Rates {
         sum(&mut self.requeued, other.requeued);
         sum(&mut self.timed_out, other.timed_out);
         self.is_derived |= other.is_derived;
+        self.is_emptied |= other.is_emptied;
     }
 }
 
@@ -207,13 +219,14 @@ impl Numbers {
             None => f32::NAN,
         };
         let entered = per_second(self.messages, before.messages);
+        let mut is_emptied = false;
         let done = if has_finishes {
             per_second(self.finished, before.finished)
         } else {
             #[allow(clippy::cast_precision_loss, reason = "a difference of two polls")]
             let more = self.unfinished().saturating_sub(before.unfinished()) as f64;
             let derived = (f64::from(entered) - more / seconds).max(0.0);
-            let is_emptied = self.depth == 0 && before.depth > 0 && derived > EMPTIED * f64::from(entered);
+            is_emptied = self.depth == 0 && before.depth > 0 && derived > EMPTIED * f64::from(entered);
             if is_emptied || entered.is_nan() {
                 f32::NAN
             } else {
@@ -226,6 +239,7 @@ impl Numbers {
             requeued: per_second(self.requeued, before.requeued),
             timed_out: per_second(self.timed_out, before.timed_out),
             is_derived: !has_finishes,
+            is_emptied,
         }
     }
 }
@@ -352,6 +366,7 @@ fn topic_on(stats: &TopicStats, names: &mut Names) -> TopicOn {
                 name: names.of(&channel.channel_name),
                 numbers,
                 paused: channel.paused,
+                latency: LatencyRecord::measured(&channel.e2e_processing_latency),
             }
         })
         .collect();
@@ -362,6 +377,8 @@ fn topic_on(stats: &TopicStats, names: &mut Names) -> TopicOn {
         own: Numbers::of_topic(stats),
         paused: stats.paused,
         read_only: stats.read_only,
+        durability: (!stats.durability.is_empty()).then(|| names.of(&stats.durability)),
+        latency: LatencyRecord::measured(&stats.e2e_processing_latency),
         channels,
     }
 }

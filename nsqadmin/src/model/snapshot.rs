@@ -1,5 +1,6 @@
 //! One picture of the cluster: what every node said last, and who does not answer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use nsq_http_api::client::Error;
 use nsq_http_api::lifecycle::Phase;
 
 use super::merge::Node;
+use super::records::LatencyRecord;
 use super::said::{ChannelOn, Numbers, Said, TopicOn};
 use crate::upstream::plain_reason;
 
@@ -135,6 +137,10 @@ pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) spread: Spread,
     pub(crate) read_only: usize,
+    /// What a publish outlives, on each node that says so: without doubles.
+    pub(crate) durability: BTreeSet<Arc<str>>,
+    /// From publish to FIN, of all nodes that measure it.
+    pub(crate) latency: Option<Box<LatencyRecord>>,
     /// The topic's own queues: not handed to channels yet.
     pub(crate) own: Numbers,
     /// All channels in one.
@@ -149,6 +155,8 @@ pub(crate) struct Channel {
     pub(crate) name: Arc<str>,
     pub(crate) spread: Spread,
     pub(crate) numbers: Numbers,
+    /// From publish to FIN, of all nodes that measure it.
+    pub(crate) latency: Option<Box<LatencyRecord>>,
 }
 
 impl Topic {

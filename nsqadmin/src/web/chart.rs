@@ -12,6 +12,11 @@ const RIGHT: f64 = 472.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 136.0;
 
+/// Marks that are nearer to each other are one; a word takes so much; and so long may the words of one mark become.
+const MARK_ROOM: f64 = 6.0;
+const WORD_ROOM: f64 = 48.0;
+const MAX_MARK: usize = 400;
+
 /// Rows of the table that stands for a chart.
 const MAX_ROWS: usize = 60;
 
@@ -82,6 +87,8 @@ pub(super) struct Drawing {
     pub(super) to: i64,
     /// Unix seconds, answered, listed: where some node was silent.
     pub(super) partial: Vec<(i64, usize, usize)>,
+    /// Unix seconds, a word, and all of it: what happened.
+    pub(super) marks: Vec<(i64, &'static str, String)>,
 }
 
 /// A chart as it is shown.
@@ -128,6 +135,7 @@ impl Drawing {
         );
         self.bands(&mut out);
         self.axes(&mut out, top, step);
+        self.marks(&mut out);
         for (line, class) in self.lines.iter().zip(CLASSES) {
             self.line(&mut out, line, class, top);
         }
@@ -174,6 +182,37 @@ impl Drawing {
                 (right - left).max(2.0),
                 BOTTOM - TOP,
             );
+        }
+    }
+
+    /// What happened: neighbours are one mark, and words stand only where there is room for them.
+    fn marks(&self, out: &mut String) {
+        let mut groups: Vec<(f64, &'static str, String)> = Vec::new();
+        for (time, word, text) in &self.marks {
+            let (x, text) = (self.x(*time), format!("{text} at {}", fmt::clock(*time)));
+            match groups.last_mut() {
+                Some((last, _, all)) if x - *last < MARK_ROOM && all.len() < MAX_MARK => {
+                    let _ = write!(all, "; {text}");
+                }
+                _ => groups.push((x, word, text)),
+            }
+        }
+        let mut free = LEFT;
+        for (x, word, text) in groups {
+            let _ = write!(
+                out,
+                r#"<path class="mark" d="M{x:.0} {TOP}V{BOTTOM}"><title>{}</title></path>"#,
+                escape(&text)
+            );
+            if x >= free && x < RIGHT - WORD_ROOM {
+                let _ = write!(
+                    out,
+                    r#"<text class="tick" x="{:.0}" y="{}">{word}</text>"#,
+                    x + 3.0,
+                    TOP + 8.0
+                );
+                free = x + WORD_ROOM;
+            }
         }
     }
 
@@ -270,6 +309,13 @@ impl Drawing {
                 trend(*first, *last),
             ));
         }
+        sentences.extend(
+            self.marks
+                .iter()
+                .rev()
+                .take(3)
+                .map(|(time, _, text)| format!("{text} at {}", fmt::clock(*time))),
+        );
         sentences.join(". ")
     }
 
@@ -394,6 +440,7 @@ mod tests {
             from: 0,
             to: 900,
             partial: vec![(100, 1, 2), (105, 1, 2)],
+            marks: vec![(300, "restart", "restart of d:1".to_owned())],
         }
     }
 
@@ -408,6 +455,8 @@ mod tests {
             r#"<title id="c-depth-t">Depth</title>"#,
             "billing: first 5, last 100, lowest 5, highest 100, rising",
             "<title>1 of 2 nodes</title>",
+            r#"<path class="mark" d="M192 8V136"><title>restart of d:1 at 00:05</title></path>"#,
+            ">restart</text>",
         ] {
             assert!(svg.contains(part), "{part} not in {svg}");
         }

@@ -11,6 +11,7 @@ mod actions;
 mod audit;
 mod config;
 mod console;
+mod figures;
 mod handling;
 mod live;
 mod looks;

@@ -1,11 +1,14 @@
 //! What the numbers were (console spec 4.2, 4.3): in memory, bounded, gone with the process. Pure: the poller feeds it.
 
+mod marks;
 mod ring;
 mod series;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use marks::Marks;
+pub(crate) use marks::{Event, Mark, Place};
 pub(crate) use series::Fold;
 use series::{CAPACITY, Series};
 
@@ -158,6 +161,7 @@ pub(crate) struct History {
     topics: HashMap<Arc<str>, TopicEntity>,
     /// Points at which some node did not answer: Unix seconds, answered, listed.
     partial: VecDeque<(i64, usize, usize)>,
+    marks: Marks,
     max_bytes: usize,
     bytes: usize,
     evictions: u64,
@@ -175,6 +179,7 @@ impl History {
             nodes: HashMap::new(),
             topics: HashMap::new(),
             partial: VecDeque::new(),
+            marks: Marks::default(),
             max_bytes,
             bytes: 0,
             evictions: 0,
@@ -195,6 +200,7 @@ impl History {
         if self.axes.0[0].times.back().is_some_and(|last| *last >= now) {
             return;
         }
+        self.marks.see(snapshot);
         self.fold(now);
         self.axes.0[0].push(now);
         let axes = &self.axes;
@@ -367,6 +373,16 @@ impl History {
             .iter()
             .copied()
             .filter(move |(time, ..)| *time >= from)
+    }
+
+    /// Something was done, at `now` in Unix seconds.
+    pub(crate) fn mark(&mut self, now: i64, event: Event, place: Place) {
+        self.marks.add(now, event, place);
+    }
+
+    /// What happened since `from`, oldest first.
+    pub(crate) fn marks(&self, from: i64) -> impl Iterator<Item = &Mark> {
+        self.marks.since(from)
     }
 
     /// The points of the last `seconds` before `now`, at most `max`.

@@ -6,8 +6,8 @@ use super::super::page::{Notice, Page};
 use super::super::table::{Column, Plan, Table};
 use super::super::td::Td;
 use super::super::visit::Visit;
-use super::columns::{Here, acts, node_link, of_channel, stale, total};
-use super::{absent, actions, charts, clients, paused, paused_here, search, tabs};
+use super::columns::{Here, acts, node_link, of_channel, oldest, stale, total};
+use super::{absent, actions, charts, clients, delivery, latency, paused, paused_here, search, tabs};
 use crate::access::Role;
 use crate::model::{
     Channel, ChannelOn, ChannelRecord, Finding, Metric, Numbers, Of, Severity, Spread, Subject,
@@ -69,7 +69,7 @@ pub(in super::super) fn channel(
     let mut clients = clients(CLIENTS);
     // the others are behind the tab, so that one place pages
     clients.pager.clear();
-    page.tables = vec![nodes(visit, (topic, name), channel), clients];
+    page.tables = vec![nodes(visit, (topic, name), channel, record.ok()), clients];
     page
 }
 
@@ -171,15 +171,7 @@ fn tiles(visit: &Visit, page: &mut Page, channel: &Channel, record: Result<&Chan
         .any(|node| !node.extensions.is_empty())
     {
         page.tile("Dead letters", cover(numbers.dead.into()));
-        let oldest = i64::try_from(numbers.oldest_ms / 1_000).unwrap_or(i64::MAX);
-        page.tile(
-            "Oldest",
-            cover(if numbers.unfinished() == 0 {
-                Td::unknown("nothing waits")
-            } else {
-                Td::age(oldest)
-            }),
-        );
+        page.tile("Oldest", cover(oldest(numbers)));
     }
 }
 
@@ -231,14 +223,23 @@ fn drawings(visit: &Visit, of: Of<'_>, seconds: i64) -> Vec<super::super::chart:
     ]
 }
 
-fn nodes(visit: &Visit, (topic, name): (&str, &str), channel: &Channel) -> Table {
+fn nodes(
+    visit: &Visit,
+    (topic, name): (&str, &str),
+    channel: &Channel,
+    record: Option<&ChannelRecord>,
+) -> Table {
     let mut columns = vec![Column::text(
         "node",
         "Node",
         "",
         |Here(node, _): &Here<'_, ChannelOn>| node_link(node, visit.url(&["nodes", &node.key])),
     )];
-    columns.extend(of_channel());
+    let quantiles = latency::quantiles(std::iter::once(channel.latency.as_deref()));
+    columns.extend(of_channel(&quantiles));
+    let deliveries = delivery::column(record);
+    let has_deliveries = deliveries.is_some();
+    columns.extend(deliveries);
     columns.push(Column::text(
         "state",
         "State",
@@ -274,7 +275,13 @@ fn nodes(visit: &Visit, (topic, name): (&str, &str), channel: &Channel) -> Table
         .0;
     let Spread { nodes, answered, .. } = channel.spread;
     if !table.rows.is_empty() {
-        table.total = total(&channel, &of_channel(), 1, 1 + usize::from(may_act));
+        table.total = total(&channel, &of_channel(&quantiles), 1, 0);
+        if has_deliveries {
+            table.total.push(delivery::total(record));
+        }
+        table
+            .total
+            .resize(table.total.len() + 1 + usize::from(may_act), Td::default());
         if let Some(first) = table.total.first_mut().filter(|_| answered < nodes) {
             first.note = format!("{answered}/{nodes} nodes");
         }

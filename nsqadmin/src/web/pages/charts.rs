@@ -13,6 +13,16 @@ pub(super) fn chart(
 ) -> Chart {
     let now = visit.view.snapshot.at;
     let from = now.saturating_sub(seconds);
+    let snapshot = &visit.view.snapshot;
+    // the last line of several is the one that is about all of them
+    let about = lines.last().map(|(_, of, _)| *of);
+    let has = |of: Of<'_>, key: &str| match of {
+        Of::Topic(topic) => snapshot.on_nodes(topic).any(|(node, _)| node.key == key),
+        Of::Channel(topic, channel) => snapshot
+            .channel_on_nodes(topic, channel)
+            .any(|(node, _)| node.key == key),
+        Of::Cluster | Of::Node(_) => false,
+    };
     visit.history(|history| {
         let lines = lines.iter().map(|(label, of, metric)| Line {
             label: (*label).to_owned(),
@@ -26,6 +36,11 @@ pub(super) fn chart(
             from,
             to: now,
             partial: history.partial(from).collect(),
+            marks: history
+                .marks(from)
+                .filter(|mark| about.is_some_and(|of| mark.is_on(of, |key| has(of, key))))
+                .map(|mark| (mark.at, mark.event.text(), mark.text()))
+                .collect(),
         }
         .draw()
     })

@@ -88,11 +88,22 @@ pub(super) fn table(visit: &Visit, record: Result<&ChannelRecord, &str>, per: us
         per,
         ..Plan::default()
     };
-    let mut table = plan.show(clients, &visit.place, |_| "").0;
+    let mut table = plan.show(clients, &visit.place, |client| nearness(client)).0;
     if table.rows.is_empty() && visit.place.get("q").is_empty() {
         table.filter = None;
     }
     table
+}
+
+/// A row of the zone, or of the region, of its node is tinted.
+fn nearness(client: &ClientRecord) -> &'static str {
+    if client.topology_region.is_empty() || client.topology_region != client.node_topology_region {
+        ""
+    } else if !client.topology_zone.is_empty() && client.topology_zone == client.node_topology_zone {
+        "zone"
+    } else {
+        "region"
+    }
 }
 
 fn name(client: &ClientRecord) -> String {
@@ -147,7 +158,16 @@ fn attributes(client: &ClientRecord, is_masked: bool) -> Td {
     } else {
         String::new()
     };
-    Td::text(all.join(" · ")).titled(title)
+    let is_link = |url: &&String| url.starts_with("https://") || url.starts_with("http://");
+    let who = Some(&client.auth_identity_url).filter(is_link);
+    Td {
+        links: who
+            .filter(|_| client.authed && !is_masked)
+            .map(|url| ("identity", url.clone()))
+            .into_iter()
+            .collect(),
+        ..Td::text(all.join(" · ")).titled(title)
+    }
 }
 
 /// What people read of a moment.

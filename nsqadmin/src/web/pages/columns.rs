@@ -3,8 +3,9 @@
 use super::super::table::Column;
 use super::super::td::Td;
 use super::super::visit::Visit;
+use super::latency;
 use crate::action::Verb;
-use crate::model::{ChannelOn, NodeState, Numbers, Sum, TopicOn};
+use crate::model::{ChannelOn, LatencyRecord, NodeState, Numbers, Sum, TopicOn};
 
 /// Something that has numbers, on one node or on many.
 pub(super) trait Counted {
@@ -12,6 +13,11 @@ pub(super) trait Counted {
 
     /// The nodes that the numbers cover.
     fn covers(&self) -> Sum;
+
+    /// From publish to FIN, if it is measured.
+    fn latency(&self) -> Option<&LatencyRecord> {
+        None
+    }
 }
 
 /// A topic or a channel on one node.
@@ -22,6 +28,10 @@ impl Counted for Here<'_, TopicOn> {
         &self.1.own
     }
 
+    fn latency(&self) -> Option<&LatencyRecord> {
+        self.1.latency.as_deref()
+    }
+
     fn covers(&self) -> Sum {
         ITSELF
     }
@@ -30,6 +40,10 @@ impl Counted for Here<'_, TopicOn> {
 impl Counted for Here<'_, ChannelOn> {
     fn numbers(&self) -> &Numbers {
         &self.1.numbers
+    }
+
+    fn latency(&self) -> Option<&LatencyRecord> {
+        self.1.latency.as_deref()
     }
 
     fn covers(&self) -> Sum {
@@ -68,12 +82,20 @@ fn cell<T: Counted>(thing: &T, value: fn(&Numbers) -> Td) -> Td {
     value(thing.numbers()).covering(thing.covers())
 }
 
-/// The numbers of a channel.
-pub(super) fn of_channel<'a, T: Counted>() -> Vec<Column<'a, T>> {
+/// Age of the oldest message that waits, of our nsqds.
+pub(super) fn oldest(numbers: &Numbers) -> Td {
+    if numbers.unfinished() == 0 {
+        return Td::unknown("nothing waits");
+    }
+    Td::age(i64::try_from(numbers.oldest_ms / 1_000).unwrap_or(i64::MAX))
+}
+
+/// The numbers of a channel, with these quantiles.
+pub(super) fn of_channel<'a, T: Counted>(quantiles: &[f64]) -> Vec<Column<'a, T>> {
     let number = |key, text, title, value: fn(&Numbers) -> Td| {
         Column::number(key, text, title, move |thing: &T| cell(thing, value))
     };
-    vec![
+    let mut columns = vec![
         number("depth", "Depth", "messages waiting", |n| n.depth.into()),
         number(
             "disk",
@@ -103,15 +125,17 @@ pub(super) fn of_channel<'a, T: Counted>() -> Vec<Column<'a, T>> {
             Td::done(&n.rates)
         }),
         number("clients", "Clients", "connected consumers", |n| n.clients.into()),
-    ]
+    ];
+    columns.extend(latency::columns(quantiles));
+    columns
 }
 
 /// The numbers of a topic's own queue.
-pub(super) fn of_own_queue<'a, T: Counted>() -> Vec<Column<'a, T>> {
+pub(super) fn of_own_queue<'a, T: Counted>(quantiles: &[f64]) -> Vec<Column<'a, T>> {
     let number = |key, text, title, value: fn(&Numbers) -> Td| {
         Column::number(key, text, title, move |thing: &T| cell(thing, value))
     };
-    vec![
+    let mut columns = vec![
         number(
             "depth",
             "Topic depth",
@@ -130,7 +154,9 @@ pub(super) fn of_own_queue<'a, T: Counted>() -> Vec<Column<'a, T>> {
         number("in", "In/s", "messages that are published", |n| {
             Td::rate(n.rates.entered, false)
         }),
-    ]
+    ];
+    columns.extend(latency::columns(quantiles));
+    columns
 }
 
 /// The node of a row, with how old its numbers are if it is silent.

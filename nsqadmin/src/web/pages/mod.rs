@@ -8,6 +8,8 @@ mod charts;
 mod clients;
 mod cluster;
 mod columns;
+mod delivery;
+mod latency;
 mod lookup;
 mod node;
 mod nodes;

@@ -7,9 +7,9 @@ use super::super::td::Td;
 use super::super::visit::Visit;
 use super::columns::{Counted, of_channel};
 use super::nodes::{state, version};
-use super::{absent, charts, fmt, paused_here, search};
+use super::{absent, charts, fmt, latency, paused_here, search};
 use crate::access::Role;
-use crate::model::{ChannelOn, Metric, NodeState, Numbers, Of, Said, Sum, TopicOn};
+use crate::model::{ChannelOn, LatencyRecord, Metric, NodeState, Numbers, Of, Said, Sum, TopicOn};
 
 /// A channel of the node, with its topic.
 struct Own<'a>(&'a TopicOn, &'a ChannelOn);
@@ -17,6 +17,10 @@ struct Own<'a>(&'a TopicOn, &'a ChannelOn);
 impl Counted for Own<'_> {
     fn numbers(&self) -> &Numbers {
         &self.1.numbers
+    }
+
+    fn latency(&self) -> Option<&LatencyRecord> {
+        self.1.latency.as_deref()
     }
 
     fn covers(&self) -> Sum {
@@ -134,7 +138,9 @@ fn channels(visit: &Visit, said: &Said) -> Table {
             )
         },
     )];
-    columns.extend(of_channel());
+    let each = said.topics.iter().flat_map(|topic| &topic.channels);
+    let quantiles = latency::quantiles(each.map(|channel| channel.latency.as_deref()));
+    columns.extend(of_channel(&quantiles));
     columns.push(Column::text("state", "State", "", |Own(_, channel): &Own<'_>| {
         paused_here(channel.paused)
     }));

@@ -5,10 +5,13 @@ use super::super::page::Page;
 use super::super::table::{Column, Plan, Table};
 use super::super::td::Td;
 use super::super::visit::Visit;
-use super::columns::{self, Counted, Here, acts, node_link, of_channel, of_own_queue, stale, total};
+use super::columns::{Counted, Here, acts, node_link, of_channel, of_own_queue, stale, total};
+use super::latency;
 use super::topics::spark;
 use super::{absent, actions, attention, charts, paused, paused_here, search, tabs};
-use crate::model::{Channel, Metric, Numbers, Of, Sum, Topic, TopicOn, of_channel as finding_of, of_topic};
+use crate::model::{
+    Channel, LatencyRecord, Metric, Numbers, Of, Sum, Topic, TopicOn, of_channel as finding_of, of_topic,
+};
 
 /// Channels with a line of their own; the others are one.
 const LINES: usize = 3;
@@ -21,6 +24,10 @@ impl Counted for &Channel {
     fn covers(&self) -> Sum {
         self.spread.sum()
     }
+
+    fn latency(&self) -> Option<&LatencyRecord> {
+        self.latency.as_deref()
+    }
 }
 
 /// A topic's own queue, in the whole cluster.
@@ -29,6 +36,10 @@ struct Own<'a>(&'a Topic);
 impl Counted for Own<'_> {
     fn numbers(&self) -> &Numbers {
         &self.0.own
+    }
+
+    fn latency(&self) -> Option<&LatencyRecord> {
+        self.0.latency.as_deref()
     }
 
     fn covers(&self) -> Sum {
@@ -96,6 +107,9 @@ fn tiles(page: &mut Page, topic: &Topic, is_polled: bool) {
     }
     page.tile("Channels", Td::many(topic.channels.len()));
     page.tile("Nodes", Td::many(topic.spread.nodes));
+    if !topic.durability.is_empty() {
+        page.tile("Durability", super::topics::durability(topic));
+    }
 }
 
 /// The deepest channels.
@@ -135,7 +149,9 @@ fn channels(visit: &Visit, topic: &Topic) -> Table {
             }
         },
     ));
-    columns.extend(of_channel());
+    let each = topic.channels.iter().map(|channel| channel.latency.as_deref());
+    let quantiles = latency::quantiles(each);
+    columns.extend(of_channel(&quantiles));
     if has_history {
         columns.push(Column::text(
             "trend",
@@ -157,7 +173,7 @@ fn channels(visit: &Visit, topic: &Topic) -> Table {
     let mut table = plan.show(topic.channels.iter().collect(), &visit.place, |_| "").0;
     if topic.channels.len() > 1 {
         let all = AllChannels(topic);
-        table.total = total(&all, &of_channel(), 2, usize::from(has_history));
+        table.total = total(&all, &of_channel(&quantiles), 2, usize::from(has_history));
     }
     table
 }
@@ -168,6 +184,10 @@ struct AllChannels<'a>(&'a Topic);
 impl Counted for AllChannels<'_> {
     fn numbers(&self) -> &Numbers {
         &self.0.sum
+    }
+
+    fn latency(&self) -> Option<&LatencyRecord> {
+        self.0.latency.as_deref()
     }
 
     fn covers(&self) -> Sum {
@@ -186,7 +206,8 @@ fn nodes(visit: &Visit, topic: &Topic) -> Table {
             Td::text(&node.listed.hostname)
         }),
     ];
-    columns.extend(of_own_queue());
+    let quantiles = latency::quantiles(std::iter::once(topic.latency.as_deref()));
+    columns.extend(of_own_queue(&quantiles));
     columns.push(Column::number(
         "channels",
         "Channels",
@@ -227,7 +248,7 @@ fn nodes(visit: &Visit, topic: &Topic) -> Table {
     if !table.rows.is_empty() {
         table.total = total(
             &Own(topic),
-            &columns::of_own_queue(),
+            &of_own_queue(&quantiles),
             2,
             if may_act { 3 } else { 2 },
         );

@@ -5,6 +5,7 @@ use super::super::page::{Notice, Page};
 use super::super::table::{Choice, Column, Plan, Table};
 use super::super::td::{Rank, Td};
 use super::super::visit::Visit;
+use super::columns::oldest;
 use super::{answering, attention, paused};
 use crate::access::Role;
 use crate::action::Verb;
@@ -73,6 +74,13 @@ struct Seen<'a> {
 impl Seen<'_> {
     fn spread(&self) -> Spread {
         self.topic.spread
+    }
+
+    /// Own queue and channels in one.
+    fn waiting(&self) -> Numbers {
+        let mut all = self.topic.own;
+        all.add(&self.topic.sum);
+        all
     }
 
     fn is_idle(&self) -> bool {
@@ -230,6 +238,18 @@ fn columns<'a>(visit: &'a Visit, has_own: bool, has_history: bool) -> Vec<Column
         columns.push(number("bytes", "Bytes", "bodies that wait", |seen| {
             Td::bytes(seen.topic.own.bytes.saturating_add(seen.topic.sum.bytes))
         }));
+        columns.push(number(
+            "oldest",
+            "Oldest",
+            "age of the oldest message that waits",
+            |seen| oldest(&seen.waiting()),
+        ));
+        columns.push(Column::text(
+            "durability",
+            "Durability",
+            "what a publish outlives",
+            |seen: &Seen<'_>| durability(seen.topic),
+        ));
     }
     if has_history {
         columns.push(Column::text(
@@ -240,6 +260,19 @@ fn columns<'a>(visit: &'a Visit, has_own: bool, has_history: bool) -> Vec<Column
         ));
     }
     columns
+}
+
+/// What a publish outlives; a topic that has it otherwise on other nodes says so.
+pub(super) fn durability(topic: &Topic) -> Td {
+    let all: Vec<&str> = topic.durability.iter().map(|own| &**own).collect();
+    match *all.as_slice() {
+        [] => Td {
+            class: "unknown",
+            ..Td::unknown("Go's nsqd does not say")
+        },
+        [one] => Td::text(one),
+        _ => Td::chip("warn", "!", all.join(", ")).titled("not the same on all nodes"),
+    }
 }
 
 fn deepest(visit: &Visit, topic: &Topic) -> Td {
