@@ -57,6 +57,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Takes messages while the window and the output buffer have room. Whether there may be more to take.
     pub(super) fn deliver(&mut self) -> bool {
         if self.client.state() != ClientState::Subscribed {
+            self.refill = Refill::default();
             return false;
         }
         loop {

@@ -126,3 +126,29 @@ fn nd_116_cls_and_the_end_in_one_go() {
     conn.expect_response("CLOSE_WAIT");
     conn.expect_eof();
 }
+
+/// A part of its window had just become free, so that more was about to come.
+#[test]
+fn a_consumer_that_closes_costs_nothing() {
+    const WINDOW: Duration = Duration::from_secs(1);
+    let daemon = nsqd!();
+    let mut consumers: Vec<Conn> = (0..100).map(|_| daemon.subscribe("t", "c")).collect();
+    daemon.connect().publish_many("t", &[b"x" as &[u8]; 1000]);
+    let mut firsts = Vec::new();
+    for conn in &mut consumers {
+        conn.command("RDY 10");
+        let messages: Vec<_> = (0..10).map(|_| conn.message()).collect();
+        firsts.extend(messages.into_iter().next());
+    }
+    for (n, (conn, first)) in consumers.iter_mut().zip(&firsts).enumerate() {
+        conn.finish(first);
+        // Closes a little later each time, so that it meets every moment of that.
+        (0..n).for_each(|_| conn.command("NOP"));
+        conn.command("CLS");
+        conn.expect_response("CLOSE_WAIT");
+    }
+    let before = daemon.cpu_time();
+    consumers[0].expect_silence(WINDOW);
+    let used = daemon.cpu_time() - before;
+    assert!(used < WINDOW / 5, "{used:?} in {WINDOW:?}");
+}
