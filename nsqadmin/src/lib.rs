@@ -78,6 +78,7 @@ struct Shared {
     basic: Option<Basic>,
     audit: Audit,
     can_publish: bool,
+    static_dir: Option<std::path::PathBuf>,
     config_from: Option<IpNet>,
     graphite: api::Graphite,
     values: Mutex<Values>,
@@ -210,6 +211,7 @@ impl Admin {
             access: options.access,
             basic,
             audit,
+            static_dir: options.static_dir,
             can_publish: options.can_publish,
             config_from: options.config_from,
             graphite: api::Graphite {

@@ -39,6 +39,11 @@ pub const FLAGS: &[Flag] = &[
     ),
     Flag::string("base-path", "/", "URL base path"),
     Flag::int("live-max-streams", "200", "open pages that get live numbers at a time"),
+    Flag::string(
+        "dev-static-dir",
+        "",
+        "folder whose files are served below /static/ in place of those in the program, for work on them",
+    ),
     Flag::string("cluster-name", "", "name of the cluster, shown on every page"),
     Flag::string(
         "cluster-colour",
@@ -239,6 +244,8 @@ pub struct Options {
     pub https: Option<(String, tls::Settings)>,
     /// What gets a line for each action, a path or `-`; empty for nothing.
     pub audit_file: String,
+    /// Whose files stand for the embedded ones; none for nobody's.
+    pub static_dir: Option<PathBuf>,
     /// Pages may publish.
     pub can_publish: bool,
     /// Level, form and stream of the log.
@@ -315,6 +322,7 @@ impl Options {
             https: https(values)?,
             is_graphite_proxied: proxied(values)?,
             audit_file: values.string("audit-log-file").to_owned(),
+            static_dir: path(values, "dev-static-dir"),
             can_publish: !values.bool("disable-publish"),
             log,
             values: values.clone(),

@@ -133,7 +133,7 @@ async fn ui_023_csv_and_json_have_the_rows_of_the_page() {
     let lines: Vec<&str> = csv.lines().collect();
     assert!(lines[0].starts_with("name,state,depth,worst,"), "{csv}");
     assert!(
-        lines[1].starts_with("t1,ok,9,c1,") && lines[2].starts_with("dead,ok,,"),
+        lines[1].starts_with("t1,ok,9,c1,") && lines[2].starts_with("dead,on no nsqd,,"),
         "{csv}"
     );
     let json = cluster.body("/topics?format=json&sort=-depth").await;

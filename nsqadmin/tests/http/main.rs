@@ -13,6 +13,7 @@ mod config;
 mod console;
 mod figures;
 mod handling;
+mod incidents;
 mod live;
 mod looks;
 mod pages;
@@ -20,6 +21,7 @@ mod queue;
 mod reads;
 mod shell;
 mod support;
+mod text;
 mod ui;
 
 use support::{Cluster, stats};

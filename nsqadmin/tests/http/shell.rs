@@ -125,3 +125,58 @@ async fn ui_038_a_node_with_an_ipv6_address() {
     }
     assert_eq!(six.posted(), ["/topic/delete?topic=t1"]);
 }
+
+/// Console spec 11.
+#[tokio::test]
+async fn ui_006_assets_are_kept_for_ever_by_their_hash_and_a_folder_may_replace_them() {
+    let cluster = Cluster::start().await;
+    let page = cluster.body("/").await;
+    let urls: Vec<&str> = page
+        .split('"')
+        .filter(|text| text.starts_with("/static/"))
+        .collect();
+    assert_eq!(urls.len(), 3, "{urls:?}");
+    for url in &urls {
+        let (head, packed) = cluster
+            .send_bytes("GET", url, &["Accept-Encoding: gzip"], "")
+            .await;
+        has(
+            &head,
+            &[
+                "\r\nCache-Control: public, max-age=31536000, immutable",
+                "\r\nContent-Encoding: gzip",
+            ],
+        );
+        assert!(packed.starts_with(&[0x1f, 0x8b]));
+        let bare = url.split('?').next().unwrap();
+        for other in [bare.to_owned(), format!("{bare}?v=000000000000")] {
+            let (head, _) = cluster.get(&other).await;
+            has(&head, &["HTTP/1.1 200 ", "\r\nCache-Control: no-cache"]);
+        }
+    }
+    let folder = std::env::temp_dir().join(format!("nsqadmin-static-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("app.css"), "/* mine */").unwrap();
+    std::fs::write(folder.join("secret.key"), "no").unwrap();
+    let flag = format!("--dev-static-dir={}", folder.display());
+    let cluster = Cluster::start_flags("", true, &[&flag]).await;
+    let (head, body) = cluster.get(urls[0]).await;
+    has(
+        &head,
+        &[
+            "\r\nCache-Control: no-cache",
+            "\r\nContent-Type: text/css; charset=utf-8",
+        ],
+    );
+    assert_eq!(body, "/* mine */");
+    for path in [
+        "app.js",
+        "secret.key",
+        "..%2Fapp.css",
+        "%2Fetc%2Fhosts.css",
+        ".css",
+    ] {
+        cluster.ask("GET", &format!("/static/{path}"), "", 404).await;
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}

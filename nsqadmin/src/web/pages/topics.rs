@@ -180,6 +180,9 @@ fn columns<'a>(visit: &'a Visit, has_own: bool, has_history: bool) -> Vec<Column
             move |seen: &Seen<'_>| {
                 let own = paused(seen.topic.spread);
                 match seen.finding {
+                    None if seen.spread().nodes == 0 => {
+                        Td::chip("idle", "◌", "on no nsqd").titled("only the nsqlookupds know it")
+                    }
                     None if !own.text.is_empty() => own,
                     finding => attention::state(finding, has_history && seen.is_idle()),
                 }
