@@ -1,12 +1,16 @@
 //! What pages are made of: the newest picture, what is wrong in it, and what the numbers were. With a poll interval a task owns
 //! all three and publishes; without one they are made when a page asks.
 
+mod feeds;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use feeds::{Feeds, Told};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use nsq_http_api::since;
 use nsq_service::clock::Clock;
 use nsq_service::tasks::Tasks;
 use parking_lot::RwLock;
@@ -34,6 +38,9 @@ const LONG_OFF: i64 = 30;
 /// What a round may bring, and how seldom it becomes for that (console spec 4.1).
 const MAX_BYTES_PER_SECOND: usize = 32 << 20;
 const SELDOMEST: Duration = Duration::from_secs(60);
+
+/// What happens on a node is looked at at once, but no more often than this.
+const NOTICES: Duration = Duration::from_millis(500);
 
 /// Longest wait of an action for a picture that shows what it did.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -120,6 +127,8 @@ impl Board {
                 busy: Vec::new(),
                 round: Vec::new(),
                 cost: Weight::default(),
+                feeds: Feeds::new(Arc::clone(&upstream), Arc::clone(&clock), tasks.clone()),
+                notices: Notices::default(),
             };
             tasks.spawn(poll(
                 owner,
@@ -159,6 +168,8 @@ impl Board {
                     busy: Vec::new(),
                     round: Vec::new(),
                     cost: Weight::default(),
+                    feeds: Feeds::new(Arc::clone(&self.upstream), Arc::clone(&self.clock), Tasks::new()),
+                    notices: Notices::default(),
                 };
                 rounds.ask(owner, Duration::ZERO);
                 while let Some(came) = rounds.questions.next().await {
@@ -278,6 +289,21 @@ struct Rounds {
     round: Vec<String>,
     /// Of the answers that came since the round began.
     cost: Weight,
+    feeds: Feeds,
+    notices: Notices,
+}
+
+/// What happened on nodes and was not looked at yet.
+#[derive(Default)]
+struct Notices {
+    nodes: Vec<String>,
+    /// When those are asked.
+    due: Option<Instant>,
+    last: Option<Instant>,
+    /// Were asked, and their answer is shown at once.
+    asked: Vec<String>,
+    /// One of these answers came.
+    is_news: bool,
 }
 
 impl Rounds {
@@ -321,7 +347,101 @@ impl Rounds {
             }
         }
         let with_infos = is_due(&mut owner.infos_at, SELDOM);
+        self.follow(owner);
         self.ask_nodes(owner, over, with_infos);
+    }
+
+    /// Listens to those that tell by themselves; what they told last is true until they tell something else.
+    fn follow(&mut self, owner: &mut Owner) {
+        self.upstream.follow_only(&owner.picture.addresses());
+        if owner.interval.is_none() {
+            return;
+        }
+        let able = owner.picture.able(since::EVENTS);
+        self.feeds.listen_to(&able, owner.pace.interval);
+        let began = self.clock.monotonic();
+        for address in able {
+            let is_old = owner
+                .picture
+                .is_older(&address, began.saturating_sub(owner.pace.interval * 3 / 2));
+            if let Some(stats) = self
+                .upstream
+                .last_told(&address)
+                .filter(|_| is_old && self.feeds.is_live(&address))
+            {
+                let answer = Answer {
+                    address,
+                    result: Ok(stats),
+                };
+                owner.picture.hear_stats(answer, heard(&*self.clock, began));
+            }
+        }
+    }
+
+    /// Something that was told without a question.
+    fn hear(&mut self, owner: &mut Owner, told: Told) {
+        match told {
+            Told::Changes(address, changes, weight) => {
+                // of one that is not listened to any more
+                if !self.feeds.mark(&address, true) {
+                    return;
+                }
+                self.cost.bytes += weight.bytes;
+                self.cost.parsing += weight.parsing;
+                self.upstream.metrics().polled(&address, weight.bytes, false);
+                let result = Ok(self.upstream.told(&address, *changes));
+                let began = self.clock.monotonic();
+                owner
+                    .picture
+                    .hear_stats(Answer { address, result }, heard(&*self.clock, began));
+            }
+            Told::Notice(address) => {
+                if !self.notices.nodes.contains(&address) {
+                    self.notices.nodes.push(address);
+                }
+                let now = Instant::now();
+                let next = self.notices.last.map_or(now, |last| (last + NOTICES).max(now));
+                self.notices.due.get_or_insert(next);
+            }
+            Told::Ended(address) => {
+                self.feeds.mark(&address, false);
+            }
+        }
+    }
+
+    /// Asks those on which something happened.
+    fn ask_noticed(&mut self, owner: &Owner) {
+        self.notices.due = None;
+        self.notices.last = Some(Instant::now());
+        for address in std::mem::take(&mut self.notices.nodes) {
+            if !self.notices.asked.contains(&address) {
+                self.notices.asked.push(address.clone());
+            }
+            if !self.busy.contains(&address) {
+                self.busy.push(address.clone());
+                self.ask_stats(owner, address, Duration::ZERO);
+            }
+        }
+    }
+
+    fn ask_stats(&mut self, owner: &Owner, address: String, wait: Duration) {
+        let is_followed = owner.picture.can(&address, since::EXTENSION);
+        let (upstream, clock) = (Arc::clone(&self.upstream), Arc::clone(&self.clock));
+        let permits = Arc::clone(&self.permits);
+        self.questions.push(Box::pin(async move {
+            if !wait.is_zero() {
+                sleep(wait).await;
+            }
+            // never closed
+            let _permit = permits.acquire().await;
+            let began = clock.monotonic();
+            let (answer, weight) = if is_followed {
+                upstream.changed_stats_of(address).await
+            } else {
+                upstream.weighed_stats_of(address).await
+            };
+            Came::Stats(Box::new(answer), weight, heard(&*clock, began))
+        }));
     }
 
     fn ask_nodes(&mut self, owner: &Owner, over: Duration, with_infos: bool) {
@@ -337,34 +457,28 @@ impl Rounds {
             .collect();
         let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX).max(1);
         for (at, address) in (0_u32..).zip(nodes) {
-            self.busy.push(address.clone());
-            self.round.push(address.clone());
             if with_infos || owner.picture.is_unknown(&address) {
                 let (upstream, address) = (Arc::clone(&self.upstream), address.clone());
                 self.questions.push(Box::pin(
                     async move { Came::Info(upstream.info_of(address).await) },
                 ));
             }
-            let (upstream, clock) = (Arc::clone(&self.upstream), Arc::clone(&self.clock));
-            let permits = Arc::clone(&self.permits);
-            let wait = over / count * at;
-            self.questions.push(Box::pin(async move {
-                if !wait.is_zero() {
-                    sleep(wait).await;
-                }
-                // never closed
-                let _permit = permits.acquire().await;
-                let began = clock.monotonic();
-                let (answer, weight) = upstream.weighed_stats_of(address).await;
-                Came::Stats(Box::new(answer), weight, heard(&*clock, began))
-            }));
+            if self.feeds.is_live(&address) {
+                continue;
+            }
+            self.busy.push(address.clone());
+            self.round.push(address.clone());
+            self.ask_stats(owner, address, over / count * at);
         }
     }
 
     fn take(&mut self, owner: &mut Owner, came: Came, over: Duration) {
         match came {
             Came::Topics(answer) => owner.picture.hear_topics(answer),
-            Came::Info(answer) => owner.picture.hear_info(answer),
+            Came::Info(answer) => {
+                owner.picture.hear_info(answer);
+                self.follow(owner);
+            }
             Came::Nodes(answer, heard) => {
                 self.is_back(&answer.address);
                 owner.picture.hear_nodes(answer, heard);
@@ -376,6 +490,9 @@ impl Rounds {
                 self.is_back(&answer.address);
                 self.cost.bytes += weight.bytes;
                 self.cost.parsing += weight.parsing;
+                let asked = self.notices.asked.len();
+                self.notices.asked.retain(|own| *own != answer.address);
+                self.notices.is_news |= self.notices.asked.len() < asked;
                 let is_error = answer.result.is_err();
                 self.upstream
                     .metrics()
@@ -478,8 +595,11 @@ async fn poll(
                     view.snapshot.round = last_round;
                     publish.send_replace(Arc::new(view));
                 }
+                () = until(rounds.notices.due) => rounds.ask_noticed(&owner),
+                Some(told) = rounds.feeds.told.recv() => rounds.hear(&mut owner, told),
                 Some(came) = rounds.questions.next() => rounds.take(&mut owner, came, over),
             }
+            news(&mut owner, &mut rounds, last_round, &publish);
         }
         let round = began.elapsed();
         owner.slow_rounds = if rounds.is_over() {
@@ -505,9 +625,29 @@ async fn poll(
                     owner.topics_at = None;
                     break;
                 }
+                () = until(rounds.notices.due) => rounds.ask_noticed(&owner),
+                Some(told) = rounds.feeds.told.recv() => rounds.hear(&mut owner, told),
                 Some(came) = rounds.questions.next() => rounds.take(&mut owner, came, over),
             }
+            news(&mut owner, &mut rounds, round, &publish);
         }
+    }
+}
+
+/// Never without a moment.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a node gave notice of is shown at once (console spec 5.4).
+fn news(owner: &mut Owner, rounds: &mut Rounds, round: Duration, publish: &watch::Sender<Arc<View>>) {
+    if std::mem::take(&mut rounds.notices.is_news) {
+        let mut view = owner.view(&*rounds.clock);
+        view.snapshot.round = round;
+        publish.send_replace(Arc::new(view));
     }
 }
 

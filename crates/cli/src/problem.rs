@@ -48,7 +48,7 @@ impl Problem {
                 codes::TLS_FAILED,
                 "name the authority of its certificate with --tls-ca FILE",
             ),
-            Cause::Http(_) | Cause::Decode(_) | Cause::TooLarge(_) => (
+            Cause::Http(_) | Cause::Decode(_) | Cause::TooLarge(_) | Cause::Ended => (
                 codes::NOT_NSQ,
                 "give the HTTP address of the daemon (nsqlookupd 4161, nsqd 4151 by default)",
             ),

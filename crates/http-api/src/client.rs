@@ -2,10 +2,12 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`events`] | a stream of events |
 //! | [`exchange`] | one request on one connection, clear or over TLS |
 //! | [`target`] | where a request goes |
 //! | [`tls`] | how servers are verified |
 
+mod events;
 mod exchange;
 mod target;
 mod tls;
@@ -14,6 +16,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+pub use events::Event;
 use exchange::Answer;
 pub use exchange::Relayed;
 use hyper::Method;
@@ -91,6 +94,9 @@ pub enum Cause {
     /// The answer is longer than the limit in bytes.
     #[error("answer is longer than {0} bytes")]
     TooLarge(usize),
+    /// A stream of events ended, as it may.
+    #[error("the stream ended")]
+    Ended,
     /// The answer is not the JSON document that was expected.
     #[error("answer is not understood: {0}")]
     Decode(serde_json::Error),

@@ -12,6 +12,7 @@ pub mod lookupd;
 pub mod messages;
 pub mod nsqd;
 pub mod policy;
+pub mod since;
 
 #[cfg(feature = "client")]
 pub mod client;

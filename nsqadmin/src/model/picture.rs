@@ -112,6 +112,23 @@ impl Picture {
         due.map(|(address, _)| address.clone()).collect()
     }
 
+    /// The nodes that can do something beyond the reference, by address.
+    pub(crate) fn able(&self, extension: &str) -> Vec<String> {
+        let able = self.nodes.iter().filter(|(_, entry)| entry.can(extension));
+        able.map(|(address, _)| address.clone()).collect()
+    }
+
+    /// Whether a node said nothing since a moment of the monotonic clock.
+    pub(crate) fn is_older(&self, address: &str, moment: Duration) -> bool {
+        let said = self.nodes.get(address).and_then(|entry| entry.said.as_ref());
+        said.is_none_or(|said| said.at < moment)
+    }
+
+    /// Whether one of them can.
+    pub(crate) fn can(&self, address: &str, extension: &str) -> bool {
+        self.nodes.get(address).is_some_and(|entry| entry.can(extension))
+    }
+
     /// Whether a node did not say yet what it is, or may be another by now.
     pub(crate) fn is_unknown(&self, address: &str) -> bool {
         let Some(entry) = self.nodes.get(address) else {
@@ -279,6 +296,11 @@ impl LookupdEntry {
 }
 
 impl NodeEntry {
+    fn can(&self, extension: &str) -> bool {
+        let extensions = self.info.iter().flat_map(|info| &info.extensions);
+        extensions.into_iter().any(|own| own == extension)
+    }
+
     fn phase(&self) -> Phase {
         self.info.as_ref().and_then(|info| info.phase).unwrap_or_default()
     }

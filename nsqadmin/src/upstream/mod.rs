@@ -1,6 +1,7 @@
 //! Asks the cluster. Every question goes to many at once, so that one silent upstream costs one time-out, not one per
 //! upstream; who does not answer is a value in the result.
 
+mod follow;
 mod looks;
 mod reason;
 
@@ -62,6 +63,7 @@ pub(crate) struct Upstream {
     client: Client,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    follows: follow::Follows,
 }
 
 impl Upstream {
@@ -81,6 +83,7 @@ impl Upstream {
             client,
             clock,
             metrics,
+            follows: follow::Follows::default(),
         }
     }
 
@@ -125,9 +128,18 @@ impl Upstream {
 
     /// The same, with what it cost.
     pub(crate) async fn weighed_stats_of(&self, nsqd: String) -> (Answer<Stats>, Weight) {
-        tracing::info!("CI: querying nsqd http://{nsqd}{STATS}");
+        self.weighed(nsqd, STATS.to_owned()).await
+    }
+
+    /// The JSON at `path` of one nsqd, with what it cost.
+    async fn weighed<T: serde::de::DeserializeOwned>(
+        &self,
+        nsqd: String,
+        path: String,
+    ) -> (Answer<T>, Weight) {
+        tracing::info!("CI: querying nsqd http://{nsqd}{path}");
         let began = self.clock.monotonic();
-        let read = self.client.send(Method::GET, &nsqd, STATS, Bytes::new()).await;
+        let read = self.client.send(Method::GET, &nsqd, &path, Bytes::new()).await;
         let mut weight = Weight::default();
         let result = read.and_then(|bytes| {
             weight.bytes = bytes.len();
@@ -135,7 +147,7 @@ impl Upstream {
             let parsed = serde_json::from_slice(&bytes);
             weight.parsing = self.clock.monotonic().saturating_sub(began);
             parsed.map_err(|error| Error {
-                request: format!("GET http://{nsqd}{STATS}"),
+                request: format!("GET http://{nsqd}{path}"),
                 cause: Cause::Decode(error),
             })
         });

@@ -20,6 +20,7 @@ pub(crate) fn plain_reason(error: &Error) -> String {
         Cause::TooLarge(_) => "its answer is too large".to_owned(),
         Cause::Decode(_) => "its answer is not understood: it may be something else".to_owned(),
         Cause::Http(_) => "the connection broke".to_owned(),
+        Cause::Ended => "the stream of its events ended".to_owned(),
         Cause::Address(_) => "its address is not valid".to_owned(),
         Cause::Encode(_) => "the request cannot be written".to_owned(),
     }

@@ -12,6 +12,7 @@ mod audit;
 mod config;
 mod console;
 mod figures;
+mod follow;
 mod handling;
 mod incidents;
 mod live;

@@ -282,6 +282,28 @@ impl Cluster {
         }
     }
 
+    /// Of these nsqds alone, whatever they are; the others are not asked.
+    pub(crate) async fn start_of(nsqds: &[&str], more: &[&str]) -> Self {
+        let mut args = vec!["--http-address=127.0.0.1:0".to_owned()];
+        args.extend(
+            nsqds
+                .iter()
+                .map(|address| format!("--nsqd-http-address={address}")),
+        );
+        args.extend(more.iter().map(|&arg| arg.to_owned()));
+        let clock = Arc::new(ManualClock::new(0));
+        let options = Options::from_args(args).unwrap();
+        let admin = Admin::start(options, Arc::clone(&clock) as _).await.unwrap();
+        Self {
+            lookupds: [Fake::start().await, Fake::start().await],
+            nsqds: [Fake::start().await, Fake::start().await],
+            clock,
+            port: admin.http_port(),
+            base: "",
+            admin,
+        }
+    }
+
     pub(crate) fn https_port(&self) -> i32 {
         self.admin.https_port()
     }

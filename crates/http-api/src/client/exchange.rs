@@ -53,16 +53,19 @@ impl Answer {
 
     /// Where a server that refuses clear requests wants to be asked.
     pub(super) fn https_port(&self) -> Option<i64> {
-        #[derive(serde::Deserialize)]
-        struct TlsRequired {
-            https_port: i64,
-        }
-        let is_refusal = self.status == 403;
-        is_refusal
-            .then(|| serde_json::from_slice::<TlsRequired>(&self.body).ok())
-            .flatten()
-            .map(|refusal| refusal.https_port)
+        https_port(self.status, &self.body)
     }
+}
+
+/// The port of https, if an answer says that it is wanted.
+pub(super) fn https_port(status: u16, body: &[u8]) -> Option<i64> {
+    #[derive(serde::Deserialize)]
+    struct TlsRequired {
+        https_port: i64,
+    }
+    let is_refusal = status == 403;
+    let refusal = is_refusal.then(|| serde_json::from_slice::<TlsRequired>(body).ok());
+    refusal.flatten().map(|refusal| refusal.https_port)
 }
 
 impl Client {
@@ -118,7 +121,7 @@ impl Client {
         }
     }
 
-    async fn connect(&self, target: &Target) -> Result<TcpStream, Cause> {
+    pub(super) async fn connect(&self, target: &Target) -> Result<TcpStream, Cause> {
         #[allow(
             clippy::disallowed_methods,
             reason = "this is the dialer, with its time limit"
@@ -133,7 +136,11 @@ impl Client {
         Ok(stream)
     }
 
-    async fn secure(&self, target: &Target, stream: TcpStream) -> Result<TlsStream<TcpStream>, Cause> {
+    pub(super) async fn secure(
+        &self,
+        target: &Target,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, Cause> {
         let tls = self
             .tls
             .as_ref()
@@ -171,7 +178,7 @@ impl Client {
         }
     }
 
-    async fn read(&self, response: Response<hyper::body::Incoming>) -> Result<Answer, Cause> {
+    pub(super) async fn read(&self, response: Response<hyper::body::Incoming>) -> Result<Answer, Cause> {
         let status = response.status();
         let cap = if status.is_success() {
             self.max_body
