@@ -100,6 +100,7 @@ enum Came {
     Topics(Answer<nsq_http_api::lookupd::Topics>),
     Nodes(Answer<nsq_http_api::lookupd::Nodes>, Heard),
     Info(Answer<nsq_http_api::nsqd::Info>),
+    Lifecycle(Answer<nsq_http_api::lifecycle::Lifecycle>),
     Stats(Box<Answer<nsq_http_api::nsqd::Stats>>, Weight, Heard),
 }
 
@@ -463,6 +464,9 @@ impl Rounds {
                     async move { Came::Info(upstream.info_of(address).await) },
                 ));
             }
+            if owner.picture.is_on_the_move(&address) {
+                self.ask_lifecycle(address.clone());
+            }
             if self.feeds.is_live(&address) {
                 continue;
             }
@@ -472,13 +476,26 @@ impl Rounds {
         }
     }
 
+    fn ask_lifecycle(&mut self, address: String) {
+        let upstream = Arc::clone(&self.upstream);
+        self.questions.push(Box::pin(async move {
+            Came::Lifecycle(upstream.lifecycle_of(address).await)
+        }));
+    }
+
     fn take(&mut self, owner: &mut Owner, came: Came, over: Duration) {
         match came {
             Came::Topics(answer) => owner.picture.hear_topics(answer),
             Came::Info(answer) => {
+                let address = answer.address.clone();
+                let was_moving = owner.picture.is_on_the_move(&address);
                 owner.picture.hear_info(answer);
+                if !was_moving && owner.picture.is_on_the_move(&address) {
+                    self.ask_lifecycle(address);
+                }
                 self.follow(owner);
             }
+            Came::Lifecycle(answer) => owner.picture.hear_lifecycle(answer),
             Came::Nodes(answer, heard) => {
                 self.is_back(&answer.address);
                 owner.picture.hear_nodes(answer, heard);

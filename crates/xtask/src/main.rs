@@ -87,6 +87,12 @@ enum Task {
     },
     /// Draw the dashboards of a loaded cluster anew (docs/operating/dashboards)
     Pictures,
+    /// Take pictures of every page of the console, in both themes and sizes, for somebody to look at (target/console-pictures)
+    ConsolePictures {
+        /// Take those of docs/console.md instead, of this console, such as http://127.0.0.1:4171
+        #[arg(long)]
+        of: Option<String>,
+    },
     /// Kill the operator at each of its writes, before and after the API server has heard of it, one per life of a cluster; takes
     /// hours (the layer kube does all of them in one life)
     CrashOperator,
@@ -150,6 +156,7 @@ fn main() -> ExitCode {
         Some(Task::CrashArchive { rounds }) => crash::archive(rounds),
         Some(Task::SpeedTools { messages }) => speed::run(messages),
         Some(Task::Pictures) => pictures::run(),
+        Some(Task::ConsolePictures { of }) => pictures::of_console(of.as_deref()),
         Some(Task::CrashOperator) => crash::operator(),
         Some(Task::CrashDrain { deaths, messages }) => crash::drain(deaths, messages),
         Some(Task::Kube { action }) => kube::cluster(action),

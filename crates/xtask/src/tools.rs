@@ -136,6 +136,7 @@ impl Tool {
                     "pictures.test.mjs",
                     "queues.test.mjs",
                     "ways.test.mjs",
+                    "documented.mjs",
                     "fakes.mjs",
                     "fixtures.mjs",
                     "support.mjs",

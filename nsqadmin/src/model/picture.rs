@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsq_http_api::lifecycle::Phase;
+use nsq_http_api::lifecycle::{Lifecycle, Phase};
 use nsq_http_api::lookupd;
 use nsq_http_api::nsqd::{Info, Stats};
 
@@ -56,6 +56,8 @@ struct NodeEntry {
     /// What rates are counted from; mostly the same as `said`.
     baseline: Option<Arc<Said>>,
     info: Option<Info>,
+    /// While it comes or goes.
+    lifecycle: Option<Arc<Lifecycle>>,
     trouble: Option<Trouble>,
     took: Duration,
     /// Unix seconds of the last answer.
@@ -202,7 +204,28 @@ impl Picture {
             if self.lookupds.is_empty() {
                 entry.listed = node_from_info(&answer.address, &info);
             }
+            if info.phase.unwrap_or_default() == Phase::Active {
+                entry.lifecycle = None;
+            }
             entry.info = Some(info);
+        }
+    }
+
+    /// Whether a node comes or goes, as far as it said.
+    pub(crate) fn is_on_the_move(&self, address: &str) -> bool {
+        self.nodes.get(address).is_some_and(|entry| {
+            let can_tell = |info: &Info| info.extensions.iter().any(|name| name == "lifecycle");
+            entry.info.as_ref().is_some_and(can_tell) && entry.phase() != Phase::Active
+        })
+    }
+
+    pub(crate) fn hear_lifecycle(&mut self, answer: Answer<Lifecycle>) {
+        if let (Some(entry), Ok(lifecycle)) = (self.nodes.get_mut(&answer.address), answer.result) {
+            if let Some(info) = &mut entry.info {
+                info.phase = Some(lifecycle.phase);
+            }
+            let is_moving = lifecycle.phase != Phase::Active;
+            entry.lifecycle = is_moving.then(|| Arc::new(lifecycle));
         }
     }
 
@@ -319,6 +342,7 @@ impl NodeEntry {
             took: self.took,
             age: now.saturating_sub(self.seen).max(0),
             phase: self.phase(),
+            lifecycle: self.lifecycle.clone(),
             extensions: self
                 .info
                 .as_ref()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nsq_http_api::client::Error;
-use nsq_http_api::lifecycle::Phase;
+use nsq_http_api::lifecycle::{Lifecycle, Phase};
 
 use super::merge::Node;
 use super::records::LatencyRecord;
@@ -89,6 +89,8 @@ pub(crate) struct NodeState {
     /// Seconds since its last answer.
     pub(crate) age: i64,
     pub(crate) phase: Phase,
+    /// What it says of itself while it comes or goes.
+    pub(crate) lifecycle: Option<Arc<Lifecycle>>,
     /// What it can do beyond the reference.
     pub(crate) extensions: Vec<String>,
 }

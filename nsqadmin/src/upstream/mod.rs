@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use nsq_http_api::client::{Cause, Client, Error, HeaderName, Relayed, Target};
+use nsq_http_api::lifecycle::Lifecycle;
 use nsq_http_api::lookupd::{Lookup, Nodes, Topics};
 use nsq_http_api::nsqd::{Info, Stats};
 use nsq_service::clock::Clock;
@@ -119,6 +120,11 @@ impl Upstream {
     /// `/info` of one nsqd.
     pub(crate) async fn info_of(&self, nsqd: String) -> Answer<Info> {
         self.get("nsqd", nsqd, "/info".to_owned()).await
+    }
+
+    /// `/lifecycle` of one nsqd.
+    pub(crate) async fn lifecycle_of(&self, nsqd: String) -> Answer<Lifecycle> {
+        self.get("nsqd", nsqd, "/lifecycle".to_owned()).await
     }
 
     /// `/stats` of one nsqd, without clients.

@@ -295,3 +295,61 @@ async fn oldest_messages_and_durability_are_columns_where_a_node_says_them() {
         "{json}"
     );
 }
+
+/// Console spec 11: F8.
+#[tokio::test]
+async fn ui_042_a_node_that_comes_or_goes_says_what_is_left_and_what_it_waits_for() {
+    let cluster = Cluster::start_flags("", true, &["--stats-poll-interval=100ms"]).await;
+    for (nsqd, phase) in cluster.nsqds.iter().zip(["draining", "joining"]) {
+        let port = nsqd.port();
+        nsqd.answers(
+            "/info",
+            format!(
+                r#"{{"version":"1.3.0","hostname":"h","broadcast_address":"127.0.0.1","http_port":{port},"tcp_port":4150,"extensions":["lifecycle"],"phase":"{phase}"}}"#
+            ),
+        );
+    }
+    let [leaving, coming] = &cluster.nsqds;
+    leaving.answers(
+        "/lifecycle",
+        r#"{"phase":"draining","since_ms":0,"join":null,"drain":{"id":"7f3c","publishers":2,"refused":17,"depth":812,"in_flight":3,"deferred":10,
+        "message_count":91234,"empty":false,"empty_ms":0,"evacuate":"stuck","after_ms":30000,"peers":[],"evacuating":true,"evacuated":100,"last_error":"",
+        "blockers":[{"topic":"orders","channel":"billing","reason":"no_consumers","messages":812,"due_ms":0},
+        {"topic":"mail","channel":"","reason":"no_channel","messages":5,"due_ms":0}]}}"#,
+    );
+    coming.answers(
+        "/lifecycle",
+        r#"{"phase":"joining","since_ms":0,"join":{"topics":3,"channels":7,"waiting":[{"topic":"t1","channel":"c1"}],"deadline_ms":90000},"drain":null}"#,
+    );
+    let page = |nsqd: &crate::support::Fake| format!("/nodes/{}", nsqd.address);
+    let left = cluster
+        .until(&page(leaving), |page| page.contains("What holds it up"))
+        .await;
+    has(
+        &left,
+        &[
+            "825 messages left. It takes no publishes.",
+            "<dt>Publishers</dt><dd>2</dd>",
+            "<dt>Refused</dt><dd>17</dd>",
+            "<dt>Sent to peers</dt><dd>100</dd>",
+            r#"href="/topics/orders/billing">orders/billing</a>"#,
+            "no client is connected",
+            r#"href="/topics/mail">mail</a>"#,
+            "the topic has no channel",
+        ],
+    );
+    let joins = cluster
+        .until(&page(coming), |page| page.contains("Waiting for consumers"))
+        .await;
+    has(
+        &joins,
+        &[
+            "1 of 7 channels wait for consumers, for at most 1 min more.",
+            r#"href="/topics/t1/c1">t1/c1</a>"#,
+        ],
+    );
+    coming.answers("/lifecycle", r#"{"phase":"active","since_ms":0}"#);
+    cluster
+        .until(&page(coming), |page| !page.contains("Waiting for consumers"))
+        .await;
+}

@@ -10,6 +10,7 @@ mod cluster;
 mod columns;
 mod delivery;
 mod latency;
+mod lifecycle;
 mod lookup;
 mod node;
 mod nodes;

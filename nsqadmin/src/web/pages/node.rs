@@ -7,7 +7,7 @@ use super::super::td::Td;
 use super::super::visit::Visit;
 use super::columns::{Counted, of_channel};
 use super::nodes::{state, version};
-use super::{absent, charts, fmt, latency, paused_here, search};
+use super::{absent, charts, fmt, latency, lifecycle, paused_here, search};
 use crate::access::Role;
 use crate::model::{ChannelOn, LatencyRecord, Metric, NodeState, Numbers, Of, Said, Sum, TopicOn};
 
@@ -69,6 +69,7 @@ pub(in super::super) fn node(visit: &Visit, key: &str) -> Page {
         page.tables.push(registrations(visit, node));
         return page;
     };
+    let moving = lifecycle::add(visit, &mut page, node);
     tiles(visit, &mut page, node, said);
     page.ranges = visit.ranges("1h");
     if let Some(seconds) = visit.range("1h") {
@@ -100,6 +101,10 @@ pub(in super::super) fn node(visit: &Visit, key: &str) -> Page {
         topics(visit, key, said),
         registrations(visit, node),
     ];
+    // after the main table, whose parameters have no name before them
+    if let Some(table) = moving {
+        page.tables.insert(1, table);
+    }
     if node.trouble.is_some() {
         for row in page.tables.iter_mut().take(2).flat_map(|table| &mut table.rows) {
             row.class = "stale";
