@@ -343,6 +343,24 @@ async fn ui_086_dead_letters_go_back_one_by_one_or_all_at_a_rate_and_the_job_is_
 }
 
 #[tokio::test]
+async fn a_dead_letter_topic_says_whose_letters_it_has() {
+    let cluster = cluster(&[]).await;
+    let stats = r#"{"topics":[{"topic_name":"t1","channels":[{"channel_name":"c1","dead_letter_count":1200}]},
+        {"topic_name":"t1.c1.dlq","channels":[]}]}"#;
+    cluster.nsqds[0].answers("/stats", stats);
+    let page = cluster.body("/topics/t1.c1.dlq").await;
+    has(
+        &page,
+        &[
+            "Here are dead letters of t1/c1: 1,200 are left.",
+            r#"href="/topics/t1/c1?tab=dead">Dead letters of t1/c1</a>"#,
+        ],
+    );
+    let own = cluster.body("/topics/t1").await;
+    assert!(!own.contains("Here are dead letters"), "{own}");
+}
+
+#[tokio::test]
 async fn what_is_no_choice_of_messages_does_nothing() {
     let cluster = cluster(&[]).await;
     let node = &cluster.nsqds[0].address;

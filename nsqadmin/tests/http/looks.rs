@@ -251,6 +251,51 @@ async fn ui_083_bodies_are_for_those_whom_message_access_names() {
     );
 }
 
+/// Who looked, where, at how many; and who was not let.
+#[tokio::test]
+async fn looks_and_refused_looks_are_written_down() {
+    let file = std::env::temp_dir().join(format!("nsqadmin-looks-{}", std::process::id()));
+    let flag = format!("--audit-log-file={}", file.display());
+    let cluster = cluster(&[&flag, "--viewer-user=vera", "--default-role=admin"]).await;
+    let open = format!("{PEEK}&id=00000000000000a0&node={}", cluster.nsqds[0].address);
+    for path in [PEEK.to_owned(), open.clone(), format!("{open}&download=1")] {
+        cluster.body(&path).await;
+        let (head, _) = cluster.send("GET", &path, &["X-Forwarded-User: vera"], "").await;
+        has(&head, &["HTTP/1.1 403 "]);
+    }
+    cluster.nsqds[0].queue(|queue| queue.messages.push(Own::new("f", "deferred", "later")));
+    cluster.body("/topics/t1/c1?confirm=cancel&all=true").await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let seen: Vec<(String, String, String)> = lines
+        .map(|line| {
+            let text = |key: &str| line[key].as_str().unwrap().to_owned();
+            assert_eq!(line["targets"], json!(["t1/c1"]));
+            (
+                text("event"),
+                text("action"),
+                text("note").split(" on ").next().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    let line = |event: &str, action: &str, note: &str| (event.to_owned(), action.to_owned(), note.to_owned());
+    assert_eq!(
+        seen,
+        [
+            line("result", "peek", "4 messages, ready"),
+            line("refused", "peek", ""),
+            line("result", "peek", "00000000000000a0, ready"),
+            line("refused", "peek", ""),
+            line("result", "download", "00000000000000a0, ready"),
+            line("refused", "download", ""),
+            line("result", "peek", "the first 1 of what is concerned"),
+        ]
+    );
+}
+
 #[tokio::test]
 async fn a_viewer_sees_no_addresses_of_clients() {
     let cluster = cluster(&["--viewer-user=v", "--message-access=viewer"]).await;

@@ -81,7 +81,12 @@ async fn wish_of(
         && visit.role >= wish.role()
         && let Some(handled) = wish.handled()
     {
-        wish.concerned = queue::concerned(shared, visit, handled).await;
+        let (concerned, target) = (queue::concerned(shared, visit, handled).await, handled.target());
+        if shared.access.sees_bodies(visit.role) {
+            let note = format!("the first {} of what is concerned", concerned.len());
+            shared.audit.noted(Who::of(request), "peek", target, note).await;
+        }
+        wish.concerned = concerned;
     }
     Some(wish)
 }

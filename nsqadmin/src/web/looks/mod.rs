@@ -94,7 +94,7 @@ pub(super) async fn page(
         sees: shared.access.sees_bodies(visit.role),
     };
     Some(match tab {
-        "messages" if !look.sees => look.hidden().reply(visit),
+        "messages" if !look.sees => look.hidden().await.reply(visit),
         "messages" if !visit.place.get("id").is_empty() => opened::page(&look).await,
         "messages" => peek::page(&look).await.reply(visit),
         "timers" => timers::page(&look).await.reply(visit),
@@ -113,7 +113,11 @@ impl Look<'_> {
     }
 
     /// In place of messages for somebody who may not see them.
-    fn hidden(&self) -> Page {
+    async fn hidden(&self) -> Page {
+        let is_file = self.visit.query.get("download").is_some();
+        let what = if is_file { "download" } else { "peek" };
+        let audit = &self.shared.audit;
+        audit.refused(Who::of(self.request), what, self.target()).await;
         let mut page = self.frame();
         page.tiles.clear();
         page.status = StatusCode::FORBIDDEN;

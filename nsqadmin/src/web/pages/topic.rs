@@ -1,17 +1,22 @@
 //! One topic: its channels, and the nodes that have it.
 
+use nsq_http_api::messages::dead_letter_topic;
+
 use super::super::chart::Unit;
-use super::super::page::Page;
+use super::super::page::{Act, Page};
 use super::super::table::{Column, Plan, Table};
 use super::super::td::Td;
 use super::super::visit::Visit;
 use super::columns::{Counted, Here, acts, node_link, of_channel, of_own_queue, stale, total};
 use super::latency;
 use super::topics::spark;
-use super::{absent, actions, attention, charts, paused, paused_here, search, tabs};
+use super::{absent, actions, attention, charts, fmt, paused, paused_here, search, tabs};
 use crate::model::{
     Channel, LatencyRecord, Metric, Numbers, Of, Sum, Topic, TopicOn, of_channel as finding_of, of_topic,
 };
+
+/// Channels whose dead letters a topic is said to have: two names can make the same one.
+const ORIGINS: usize = 3;
 
 /// Channels with a line of their own; the others are one.
 const LINES: usize = 3;
@@ -87,12 +92,31 @@ pub(in super::super) fn topic_tab(visit: &Visit, name: &str, tab: &str) -> Page 
     }
     page.actions = actions(visit, &visit.url(&["topics", name]), "topic", topic.spread);
     page.actions.extend(visit.dashboard(name, "", ""));
+    origins(visit, &mut page, name);
     tabs::add(visit, &mut page, tabs::OF_TOPIC, "");
     if matches!(tab, "messages" | "policy") {
         let nodes = snapshot.on_nodes(name).map(|(node, _)| node);
         tabs::explain(&mut page, tab, nodes, None);
     }
     page
+}
+
+/// Of a topic that has dead letters: of which channels they are. One that a policy names is not known here.
+fn origins(visit: &Visit, page: &mut Page, name: &str) {
+    let topics = visit.view.snapshot.topics.iter();
+    let all = topics.flat_map(|topic| topic.channels.iter().map(move |channel| (topic, channel)));
+    let having = all.filter(|(_, channel)| channel.numbers.dead > 0);
+    let own = having.filter(|(topic, channel)| dead_letter_topic(&topic.name, &channel.name) == name);
+    for (topic, channel) in own.take(ORIGINS) {
+        let origin = format!("{}/{}", topic.name, channel.name);
+        let count = fmt::count(i64::from(channel.numbers.dead));
+        page.say(format!("Here are dead letters of {origin}: {count} are left."));
+        page.actions.push(Act {
+            text: format!("Dead letters of {origin}"),
+            url: format!("{}?tab=dead", visit.url(&["topics", &topic.name, &channel.name])),
+            loses: false,
+        });
+    }
 }
 
 fn tiles(page: &mut Page, topic: &Topic, is_polled: bool) {
