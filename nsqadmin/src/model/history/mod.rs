@@ -361,12 +361,6 @@ impl History {
         self.entity(of).map(|entity| entity.seen)
     }
 
-    /// Unix seconds of the first point.
-    pub(crate) fn began(&self) -> Option<i64> {
-        let firsts = self.axes.0.iter().filter_map(|axis| axis.times.front().copied());
-        firsts.min()
-    }
-
     /// When some node did not answer since `from`: Unix seconds, answered, listed.
     pub(crate) fn partial(&self, from: i64) -> impl Iterator<Item = (i64, usize, usize)> {
         self.partial
@@ -407,12 +401,8 @@ impl History {
         let level = (0..2)
             .find(|level| reaches(&self.axes.0[*level]))
             .unwrap_or_else(|| {
-                // too short still for the whole range: the finest that has all there is
-                let began = self.began().unwrap_or(now);
-                let first = |axis: &Axis| axis.times.front().copied().unwrap_or(i64::MAX);
-                (0..2)
-                    .find(|level| first(&self.axes.0[*level]) <= began.saturating_add(MINUTE))
-                    .unwrap_or(2)
+                // too short still for the whole range: the finest that has lost nothing yet
+                (0..2).find(|level| self.axes.0[*level].first == 0).unwrap_or(2)
             });
         let mut points = Vec::new();
         // what is not folded yet comes from the finer ones

@@ -199,3 +199,18 @@ fn no_range_has_more_than_240_points() {
         assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0), "{points:?}");
     }
 }
+
+#[test]
+fn a_young_history_is_shown_as_fine_as_it_is() {
+    let mut script = Script::new(64 << 20);
+    // eight minutes, over the end of ten
+    script.now = 1_200_000 + 420;
+    let began = script.now;
+    for at in 0..96 {
+        script.channel(at, at);
+    }
+    for range in [900, 3_600] {
+        let points = script.depths(range, usize::MAX);
+        assert_eq!((points.len(), points[0]), (96, (began, 0.0)), "{range}");
+    }
+}

@@ -121,6 +121,20 @@ fn columns(visit: &Visit) -> Vec<Column<'_, &NodeState>> {
             ..Td::number(node.listed.tcp_port)
         }),
     ]);
+    let has_region = snapshot
+        .nodes
+        .iter()
+        .any(|node| !node.listed.topology_region.is_empty());
+    let has_zone = snapshot
+        .nodes
+        .iter()
+        .any(|node| !node.listed.topology_zone.is_empty());
+    columns.retain(|column| match column.key {
+        "region" => has_region,
+        "zone" => has_zone,
+        "lookupds" => !snapshot.lookupds.is_empty(),
+        _ => true,
+    });
     columns
 }
 
