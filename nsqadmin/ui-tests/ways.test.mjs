@@ -3,26 +3,27 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { channel, eventually, topic } from "./fakes.mjs";
-import { f2, f3, f7 } from "./fixtures.mjs";
+import { f2, f3, f7, f8 } from "./fixtures.mjs";
 import { DESKTOP, browser, open } from "./support.mjs";
 
 let chrome;
 let incident;
 let quick;
 let many;
+let queues;
 
 before(async () => {
-  [chrome, incident, many] = await Promise.all([browser(), f3(), f7(250)]);
+  [chrome, incident, many, queues] = await Promise.all([browser(), f3(), f7(250), f8()]);
   let count = 0;
   quick = await f2(() => [topic("orders", [channel("billing", { depth: 7, message_count: count += 1, client_count: 2 })])], ["--stats-poll-interval=200ms"]);
-  for (const own of [incident, quick, many]) {
+  for (const own of [incident, quick, many, queues]) {
     await eventually(async () => (await (await fetch(`${own.url}/?format=json`)).json()).generation > 2, `${own.url} knows its cluster`);
   }
 });
 
 after(async () => {
   await chrome?.close();
-  for (const own of [incident, quick, many]) own?.stop();
+  for (const own of [incident, quick, many, queues]) own?.stop();
 });
 
 const focused = (page, attribute) => page.evaluate((name) => document.activeElement.getAttribute(name), attribute);
@@ -190,7 +191,8 @@ test("ui_041 inactive topics can be deleted and made without script", async () =
   await page.context().close();
 });
 
-test("the keyboard alone is enough to pause and to delete", async () => {
+/** UI-142 */
+test("ui_142 the keyboard alone is enough to pause, to delete and to redrive", async () => {
   const visitor = await open(chrome, quick.url, { viewport: DESKTOP });
   const { page } = visitor;
   await visitor.at("/topics/orders/billing");
@@ -223,5 +225,14 @@ test("the keyboard alone is enough to pause and to delete", async () => {
   await page.keyboard.press("Enter");
   await page.waitForURL("**/audit/*");
   assert.match(await page.locator("h1").textContent(), /Delete channel orders\/billing/);
-  await visitor.close();
+  await page.goto(`${queues.url}/topics/orders/billing?tab=dead`);
+  await tab("Redrive one");
+  await page.keyboard.press("Enter");
+  await page.locator("dialog[open]").waitFor();
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Enter");
+  await page.waitForURL("**/audit/*");
+  assert.match(await page.locator("h1").textContent(), /Redrive/);
+  await visitor.page.context().close();
+  assert.deepEqual(visitor.complaints.filter((text) => !text.includes(queues.url)), []);
 });

@@ -362,9 +362,9 @@ fn lines(path: &std::path::Path) -> Vec<Value> {
         .collect()
 }
 
-/// Console spec 11, but for peeks.
+/// Console spec 11, with `looks_and_refused_looks_are_written_down` and the next test.
 #[tokio::test]
-async fn accepted_refused_and_partial_actions_are_in_the_list_and_in_the_file() {
+async fn ui_126_accepted_refused_and_partial_actions_are_in_the_list_and_in_the_file() {
     let file = std::env::temp_dir().join(format!("nsqadmin-audit-{}", std::process::id()));
     let _ = std::fs::remove_file(&file);
     let flags = [
@@ -451,7 +451,7 @@ async fn accepted_refused_and_partial_actions_are_in_the_list_and_in_the_file() 
     }
 }
 
-/// Console spec 6.6: without a written line nothing is lost, and the rest goes on.
+/// Console spec 6.6 and 11, ui_126: without a written line nothing is lost, and the rest goes on.
 #[tokio::test]
 async fn what_loses_something_needs_a_file_that_can_be_written() {
     let cluster = Cluster::start_flags("", true, &["--audit-log-file=/dev/full"]).await;

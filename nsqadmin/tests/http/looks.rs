@@ -251,7 +251,7 @@ async fn ui_083_bodies_are_for_those_whom_message_access_names() {
     );
 }
 
-/// Who looked, where, at how many; and who was not let.
+/// Console spec 11, ui_126: who looked, where, at how many; and who was not let.
 #[tokio::test]
 async fn looks_and_refused_looks_are_written_down() {
     let file = std::env::temp_dir().join(format!("nsqadmin-looks-{}", std::process::id()));
