@@ -7,6 +7,9 @@ const NOTED_LINES: usize = 400;
 /// A file of code longer than this is refused.
 const REFUSED_LINES: usize = 1_000;
 
+/// A line longer than this was written by a program, or packed by one.
+const LONGEST_LINE: usize = 500;
+
 /// What was found in one file.
 #[derive(Default)]
 pub(super) struct Findings {
@@ -31,6 +34,7 @@ pub(super) fn check(path: &str, content: &str) -> Findings {
         return findings;
     }
     check_white_space(path, content, &mut findings.refused);
+    check_origin(path, content, &mut findings.refused);
     if path.ends_with(".rs") {
         check_length(path, content, &mut findings);
         check_markers(path, content, &mut findings.refused);
@@ -49,6 +53,35 @@ fn check_white_space(path: &str, content: &str, refused: &mut Vec<String>) {
     }
     if !content.is_empty() && !content.ends_with('\n') {
         refused.push(format!("{path}: the last line does not end"));
+    }
+}
+
+/// What is served or built is written here, by hand, and building it needs cargo alone: git only tells the commit.
+fn check_origin(path: &str, content: &str, refused: &mut Vec<String>) {
+    // pictures are drawn by programs
+    if !path.ends_with(".svg") {
+        for (number, line) in content.lines().enumerate() {
+            let length = line.chars().count();
+            if length > LONGEST_LINE {
+                refused.push(format!(
+                    "{path}:{}: a line of {length} characters, at most {LONGEST_LINE}",
+                    number + 1
+                ));
+            }
+        }
+    }
+    let is_web = [".js", ".mjs", ".css", ".html"]
+        .iter()
+        .any(|end| path.ends_with(end));
+    let banners = ["@license", "@preserve", "/*!"];
+    if is_web && let Some(banner) = banners.iter().find(|banner| content.contains(**banner)) {
+        refused.push(format!(
+            "{path}: `{banner}` is the banner of somebody else's file"
+        ));
+    }
+    let mut programs = content.split("Command::new(").skip(1);
+    if path.ends_with("build.rs") && programs.any(|program| !program.starts_with("\"git\")")) {
+        refused.push(format!("{path}: a build runs no program but git"));
     }
 }
 
@@ -108,6 +141,31 @@ fn line_of(text: &str, at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::check;
+
+    /// Console spec 11: no build needs Node, and nothing is vendored or packed; tidy looks at every tracked file.
+    #[test]
+    fn ui_151_builds_run_nothing_and_no_file_is_foreign_or_packed() {
+        let long = "x".repeat(501) + "\n";
+        for (path, content, is_refused) in [
+            ("nsqadmin/static/app.js", long.as_str(), true),
+            ("nsqadmin/static/app.js", "/*! lib v1 */\n", true),
+            ("nsqadmin/static/app.css", "/* @license MIT */\n", true),
+            (
+                "nsqadmin/build.rs",
+                "fn main() { std::process::Command::new(\"node\"); }\n",
+                true,
+            ),
+            ("docs/picture.svg", long.as_str(), false),
+            ("nsqadmin/static/app.js", "export const one = 1;\n", false),
+            ("nsqadmin/build.rs", "fn main() {}\n", false),
+        ] {
+            assert_eq!(
+                !refused(path, content).is_empty(),
+                is_refused,
+                "{path}: {content}"
+            );
+        }
+    }
 
     fn refused(path: &str, content: &str) -> Vec<String> {
         check(path, content).refused
