@@ -258,6 +258,8 @@ function count() {
   if (!/^\d+$/.test(counter.title)) return;
   const value = Number(counter.title);
   const now = Date.now();
+  // a picture may come before its node has answered again
+  if (value === counter.last && now - counter.at < 2500 * Number(root.dataset.every)) return;
   // other processes count from 0: what they had counted stays counted
   if (value < counter.last) counter.carried += counter.last - value;
   else if (counter.at && now > counter.at) counter.speed = (value - counter.last) / (now - counter.at);

@@ -8,6 +8,8 @@ import { browser, open } from "./support.mjs";
 
 let chrome;
 let incident;
+/** Ended also when a test fails. */
+const others = [];
 
 before(async () => {
   [chrome, incident] = await Promise.all([browser(), f3()]);
@@ -16,10 +18,11 @@ before(async () => {
 
 after(async () => {
   await chrome?.close();
-  incident?.stop();
+  for (const own of [incident, ...others]) own?.stop();
 });
 
 async function known(own) {
+  others.push(own);
   await eventually(async () => (await (await fetch(`${own.url}/?format=json`)).json()).generation > 2, `${own.url} knows its cluster`);
 }
 
@@ -74,7 +77,6 @@ test("ui_101 a new topic is told, and comes when it is asked for", async () => {
   assert.ok(Math.abs(await page.evaluate(() => scrollY) - 300) < 60);
   await notice.waitFor({ state: "detached" });
   await visitor.close();
-  own.stop();
 });
 
 /** UI-102 */
@@ -126,7 +128,6 @@ test("ui_103 hidden tabs let their streams go, so that eight tabs still navigate
     await page.close();
   }
   await context.close();
-  own.stop();
 });
 
 /** UI-104 */
@@ -134,6 +135,7 @@ test("ui_104 a broken connection is taken up again, and another process offers t
   const own = await f2(() => [topic("t1", [channel("c1")])]);
   await known(own);
   const between = await proxy(own.url);
+  others.push(between);
   const context = await chrome.newContext();
   const page = await context.newPage();
   await page.goto(`${between.url}/topics`);
@@ -149,8 +151,6 @@ test("ui_104 a broken connection is taken up again, and another process offers t
   await page.click("#live");
   await says(page, /Live \d/);
   await context.close();
-  between.stop();
-  own.stop();
 });
 
 /** UI-107: what is answered to a stream too many is a test over HTTP. */
@@ -170,7 +170,6 @@ test("ui_107 without a place for a stream the page asks every 15 s", async () =>
     return await cell.textContent() === "8";
   }, "the value comes without a stream");
   await context.close();
-  own.stop();
 });
 
 /** UI-110 */
@@ -179,6 +178,7 @@ test("ui_110 behind a proxy that keeps streams back the page asks instead", asyn
   const own = await f2(() => [topic("t1", [channel("c1", { depth })])]);
   await known(own);
   const between = await proxy(own.url);
+  others.push(between);
   between.mode = "hold";
   const context = await chrome.newContext();
   const page = await context.newPage();
@@ -191,8 +191,6 @@ test("ui_110 behind a proxy that keeps streams back the page asks instead", asyn
   await page.clock.runFor(15000);
   await eventually(async () => await cell.textContent() === "8", "within 15 s", 5000);
   await context.close();
-  between.stop();
-  own.stop();
 });
 
 /** UI-111 */
@@ -211,7 +209,6 @@ test("ui_111 what is selected stays until it is let go", async () => {
   await page.evaluate(() => getSelection().removeAllRanges());
   await eventually(async () => await text.textContent() !== first, "it comes after all", 5000);
   await visitor.close();
-  own.stop();
 });
 
 /** UI-052 */
@@ -234,7 +231,6 @@ test("ui_052 old values say how old they are until somebody answers", async () =
   await says(page, /● Live \d/, 2500);
   assert.equal(await page.locator("body.late").count(), 0);
   await context.close();
-  own.stop();
 });
 
 /** UI-040, and case 65 of nsqadmin.md, na_065. */
@@ -275,5 +271,4 @@ test("ui_040 the counter runs through restarts and outages and never back", asyn
   assert.match(await plain.locator(".tile.big dd").textContent(), /^[\d,]+$/);
   await still.close();
   await context.close();
-  own.stop();
 });
