@@ -236,7 +236,7 @@ function pause() {
 }
 
 if (root.dataset.stream && live.chip) {
-  live.chip.hidden = false;
+  live.chip.disabled = false;
   live.chip.addEventListener("click", pause);
   say("● Live", "live");
   connect();

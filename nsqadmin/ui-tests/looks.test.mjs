@@ -144,6 +144,17 @@ test("ui_146 theme and density are in the first HTML, and auto follows the syste
 
 /** UI-149: on a processor four times as slow. The best of three and twice the time, as a build for debugging and other tests may run. */
 test("ui_149 the first paint comes at once with and without script, and nothing shifts after it", async () => {
+  // values that stay as they are: new ones may take more room
+  const own = await f2(() => Array.from({ length: 50 }, (_, at) => topic(`topic-${at}`, [channel("c", { depth: at, client_count: 1, in_flight_count: 1, message_count: 99 })])));
+  try {
+    await eventually(async () => (await (await fetch(`${own.url}/?format=json`)).json()).generation > 4, "the cluster is known");
+    await paintsAtOnce(own);
+  } finally {
+    own.stop();
+  }
+});
+
+async function paintsAtOnce(own) {
   for (const blocked of [false, true]) {
     const paints = [];
     let shifts = 0;
@@ -153,7 +164,7 @@ test("ui_149 the first paint comes at once with and without script, and nothing 
       if (blocked) await page.route("**/app.js*", (route) => route.abort());
       const session = await context.newCDPSession(page);
       await session.send("Emulation.setCPUThrottlingRate", { rate: 4 });
-      await page.goto(`${incident.url}/`, { waitUntil: "load" });
+      await page.goto(`${own.url}/`, { waitUntil: "load" });
       const seen = await page.evaluate(() => new Promise((resolve) => {
         let shift = 0;
         new PerformanceObserver((list) => {
@@ -168,4 +179,4 @@ test("ui_149 the first paint comes at once with and without script, and nothing 
     assert.ok(Math.min(...paints) <= 1000, `${paints} ms${blocked ? " without script" : ""}`);
     assert.ok(shifts <= 0.02, `shifts by ${shifts}`);
   }
-});
+}
