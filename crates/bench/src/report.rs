@@ -50,14 +50,16 @@ pub(crate) fn table(scenarios: &[Scenario], records: &[Record], names: Names<'_>
                 compared.verdict,
             );
         }
-        for record in theirs.iter().chain(&ours) {
-            if let Some(why) = &record.error {
+        for runs in [&theirs, &ours] {
+            let mut failed = runs.iter().filter(|record| record.error.is_some());
+            let many = failed.clone().count();
+            if let Some((record, why)) = failed.find_map(|record| Some((record, record.error.as_ref()?))) {
                 let _ = writeln!(
                     text,
-                    "| `{}` | **failed** on {}, pair {} | {} | | | | |",
+                    "| `{}` | **failed** on {}, {many} of {} | {} | | | | |",
                     scenario.name,
                     record.daemon,
-                    record.pair + 1,
+                    runs.len(),
                     why.replace(['|', '\n'], " ")
                 );
             }
@@ -122,9 +124,13 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
+/// Beyond this a ratio only says that one of both is nothing.
+const LARGEST_RATIO: f64 = 100_000.0;
+
 fn ratio(spread: Option<Spread>) -> String {
     match spread {
         None => "–".to_owned(),
+        Some(spread) if spread.median > LARGEST_RATIO => format!("**> {}×**", number(LARGEST_RATIO)),
         Some(spread) if spread.count == 1 => format!("**{}×**", number(spread.median)),
         Some(spread) => format!(
             "**{}×** ({}–{})",
@@ -243,7 +249,7 @@ mod tests {
         failed.error = Some("no | answer".to_owned());
         let (text, counts) = table(&[scenario()], &[failed], NAMES);
         assert!(
-            text.contains("**failed** on ours, pair 1 | no   answer |"),
+            text.contains("**failed** on ours, 1 of 1 | no   answer |"),
             "{text}"
         );
         assert!(text.contains("not measured"));
