@@ -155,7 +155,10 @@ mod tests {
     }
 
     /// Names with their counts.
-    fn shown(followed: &Followed) -> Vec<(String, u64, Vec<(String, i64)>)> {
+    /// Name, messages, and name and depth of each channel.
+    type Shown = Vec<(String, u64, Vec<(String, i64)>)>;
+
+    fn shown(followed: &Followed) -> Shown {
         let topics = followed.stats().topics.iter().flatten();
         topics
             .map(|topic| {
