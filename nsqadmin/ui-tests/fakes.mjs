@@ -5,6 +5,21 @@ import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 
+/** Programs that run; what a test that failed leaves behind ends with the tests. */
+const running = new Set();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** A server that does not keep the tests from ending. */
+async function listening(server) {
+  server.on("connection", (socket) => socket.unref());
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  server.unref();
+  return server.address().port;
+}
+
 /** An upstream that answers what `answers` says of a path. */
 export async function fake(answers) {
   const server = http.createServer((request, response) => {
@@ -24,9 +39,7 @@ export async function fake(answers) {
     response.writeHead(200, { "Content-Type": "application/json" });
     response.end(typeof answer === "string" ? answer : JSON.stringify(answer));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return { port: server.address().port, stop: () => { server.closeAllConnections(); server.close(); } };
+  return { port: await listening(server), stop: () => { server.closeAllConnections(); server.close(); } };
 }
 
 async function freePort() {
@@ -58,10 +71,9 @@ export async function proxy(target) {
     own.sockets.add(socket);
     socket.on("close", () => own.sockets.delete(socket));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const port = await listening(server);
   return Object.assign(own, {
-    url: `http://127.0.0.1:${server.address().port}`,
+    url: `http://127.0.0.1:${port}`,
     cut() {
       own.mode = "cut";
       for (const socket of own.sockets) socket.destroy();
@@ -78,6 +90,9 @@ export async function console_(flags, port) {
   port ??= await freePort();
   const program = `${process.env.NSQ_BIN_DIR}/nsqadmin`;
   const child = spawn(program, [`--http-address=127.0.0.1:${port}`, ...flags], { stdio: ["ignore", "ignore", "ignore"] });
+  child.unref();
+  running.add(child);
+  child.once("exit", () => running.delete(child));
   const url = `http://127.0.0.1:${port}`;
   await eventually(async () => (await fetch(`${url}/ping`)).ok, `nsqadmin at ${url}`);
   return { url, stop: () => child.kill("SIGKILL"), again: () => console_(flags, port) };
