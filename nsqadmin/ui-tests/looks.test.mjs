@@ -176,8 +176,8 @@ async function paintsAtOnce(own) {
       shifts.push(seen.shift);
       await context.close();
     }
-    // the best of three: what the page does by itself it does each time, what a busy machine or a new value adds it does not
     assert.ok(Math.min(...paints) <= 1000, `${paints} ms${blocked ? " without script" : ""}`);
-    assert.ok(Math.min(...shifts) <= 0.02, `shifts by ${shifts}${blocked ? " without script" : ""}`);
+    // what the page does by itself it does each time; once it may be a value that came meanwhile
+    assert.ok(shifts.sort((a, b) => a - b)[1] <= 0.02, `shifts by ${shifts}${blocked ? " without script" : ""}`);
   }
 }

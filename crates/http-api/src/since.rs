@@ -121,10 +121,9 @@ impl Followed {
 }
 
 /// Puts a topic in the place of what it was; channels that are not in it stay.
-fn put(all: &mut Vec<TopicStats>, new: TopicStats) {
+fn put(all: &mut Vec<TopicStats>, mut new: TopicStats) {
     let at = match all.binary_search_by(|own| own.topic_name.cmp(&new.topic_name)) {
         Err(at) => {
-            let mut new = new;
             new.channels.sort_by(|a, b| a.channel_name.cmp(&b.channel_name));
             all.insert(at, new);
             return;
@@ -132,18 +131,15 @@ fn put(all: &mut Vec<TopicStats>, new: TopicStats) {
         Ok(at) => at,
     };
     let Some(own) = all.get_mut(at) else { return };
-    let TopicStats { channels, .. } = &new;
-    let mut kept = std::mem::take(&mut own.channels);
-    for channel in channels {
+    let changed = std::mem::replace(&mut new.channels, std::mem::take(&mut own.channels));
+    for channel in changed {
+        let kept = &mut new.channels;
         match kept.binary_search_by(|own| own.channel_name.cmp(&channel.channel_name)) {
-            Ok(at) => kept[at] = channel.clone(),
-            Err(at) => kept.insert(at, channel.clone()),
+            Ok(at) => kept[at] = channel,
+            Err(at) => kept.insert(at, channel),
         }
     }
-    *own = TopicStats {
-        channels: kept,
-        ..new
-    };
+    *own = new;
 }
 
 #[cfg(test)]

@@ -87,7 +87,8 @@ impl Marks {
             .kept
             .iter()
             .rev()
-            .any(|mark| mark.event == event && mark.place == place && at.saturating_sub(mark.at) < SAME);
+            .take_while(|mark| at.saturating_sub(mark.at) < SAME)
+            .any(|mark| mark.event == event && mark.place == place);
         if is_known {
             return;
         }

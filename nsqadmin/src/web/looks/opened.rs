@@ -1,7 +1,7 @@
 //! One message: what is known about it and what is in it, or all of it as a file (console spec 3.5).
 
 use nsq_http_api::client::Error;
-use nsq_http_api::messages::{Message, MessagesRequest, State};
+use nsq_http_api::messages::{Message, Messages, MessagesRequest, State};
 use nsq_service::http::header::CONTENT_DISPOSITION;
 use nsq_service::http::{Failure, Reply, StatusCode};
 
@@ -83,6 +83,11 @@ async fn find(
     first(look, node, &request, id).await
 }
 
+async fn ask(look: &Look<'_>, node: &NodeState, request: &MessagesRequest) -> Result<Messages, Error> {
+    let upstream = &look.shared.upstream;
+    upstream.messages_of(node.address.clone(), request).await.result
+}
+
 /// The message, if it is the first of the list.
 async fn first(
     look: &Look<'_>,
@@ -90,12 +95,7 @@ async fn first(
     request: &MessagesRequest,
     id: &str,
 ) -> Result<Option<Message>, Error> {
-    let answer = look
-        .shared
-        .upstream
-        .messages_of(node.address.clone(), request)
-        .await;
-    match answer.result {
+    match ask(look, node, request).await {
         Ok(listed) => {
             let first = listed.messages.into_iter().next();
             Ok(first.filter(|message| message.id == id))
@@ -117,23 +117,13 @@ async fn list_to(
     look.visit.place.get("cursor").clone_into(&mut request.cursor);
     for _ in 0..PAGES {
         request.limit = ON_A_PAGE;
-        let answer = look
-            .shared
-            .upstream
-            .messages_of(node.address.clone(), request)
-            .await;
-        let listed = answer.result?;
+        let listed = ask(look, node, request).await?;
         let at = listed.messages.iter().position(|message| message.id == id);
         if let Some(at) = at {
             if let Some(before) = u32::try_from(at).ok().filter(|before| *before > 0) {
                 // a page that ends before it says where it begins
                 request.limit = before;
-                let answer = look
-                    .shared
-                    .upstream
-                    .messages_of(node.address.clone(), request)
-                    .await;
-                request.cursor = answer.result?.next;
+                request.cursor = ask(look, node, request).await?.next;
             }
             request.limit = 1;
             return Ok(listed.messages.into_iter().nth(at));
